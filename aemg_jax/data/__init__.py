@@ -1,0 +1,1 @@
+"""Splits by subject, session and repetition, and the batch loader."""

@@ -1,0 +1,1 @@
+"""Protocols, baselines, transfer, results and reports."""

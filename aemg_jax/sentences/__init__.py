@@ -1,0 +1,1 @@
+"""From recordings to sentences: rectify, contractions, words, sharded sentence records."""

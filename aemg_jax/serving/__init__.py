@@ -1,0 +1,1 @@
+"""Prediction from a checkpoint, without the training or data-building stack."""

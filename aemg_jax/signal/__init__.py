@@ -1,0 +1,1 @@
+"""Pure signal processing: filters, resampling, sEMG features."""

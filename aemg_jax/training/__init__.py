@@ -1,0 +1,1 @@
+"""Losses, optimiser, one training loop, every collective, every checkpoint."""

@@ -1,0 +1,1 @@
+"""TFDS builders that turn raw EMG datasets into one record contract (`aemg_jax.records`)."""
