@@ -1,0 +1,181 @@
+"""What every builder shares: the features of a `Record`, and the machinery round one parser.
+
+A builder supplies `_jobs` (which files to parse) and `_parser` (one job -> records and rejects);
+`intake` parses in parallel, drops duplicates and counts rejects. The shards are written in order of
+`record_id`, one record at a time: no shuffling, so TFDS needs no TensorFlow at any size.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+from absl import logging
+from aemg_jax.records import Record
+from etils import epath
+import numpy as np
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from data_builders.intake import Intake, parse_all, shard_jobs
+from data_builders.jobs import REJECTS_FILE, Job, Reject
+
+SPLIT = 'train'
+
+
+def record_features(n_channels: int, dtype: Any) -> tfds.features.FeaturesDict:
+  """Features that hold every field of a `Record` with `n_channels` channels.
+
+  Numbers that must not lose bits (rates, scales, angles) are raw float64 bytes: a TFDS example
+  would otherwise keep them as float32.
+  """
+  raw = tfds.features.Encoding.BYTES
+  scalar = lambda: tfds.features.Tensor(shape=(), dtype=np.float64, encoding=raw)
+  column = lambda kind: tfds.features.Tensor(shape=(None,), dtype=kind, encoding=raw)
+  texts = lambda: tfds.features.Sequence(tfds.features.Text())
+  return tfds.features.FeaturesDict({
+      'record_id': tfds.features.Text(),
+      'dataset': tfds.features.Text(),
+      'subject': tfds.features.Text(),
+      'session': tfds.features.Text(),
+      'repetition': np.int64,
+      'kind': tfds.features.Text(),
+      'signal': tfds.features.Tensor(shape=(None, n_channels), dtype=dtype, encoding=raw,
+                                     doc='[T, C] as stored by the source'),
+      'rate_hz': scalar(),
+      'bandwidth_hz': scalar(),
+      'is_envelope': np.bool_,
+      'sensors': {'name': texts(), 'ring': column(np.int64), 'angle_deg': column(np.float64),
+                  'row': column(np.int64), 'column': column(np.int64), 'unit': texts(),
+                  'scale': column(np.float64)},
+      'labels': {'start': column(np.int64), 'stop': column(np.int64), 'name': texts()},
+      'annotations': {'start': column(np.int64), 'stop': column(np.int64), 'name': texts(),
+                      'value': column(np.float64)},
+      'licence': tfds.features.Text(),
+  })
+
+
+def to_example(record: Record) -> dict[str, Any]:
+  """The feature dictionary of a record; `aemg_jax.sources` turns it back."""
+  example = {f.name: getattr(record, f.name) for f in dataclasses.fields(Record)}
+  example['signal'] = example.pop('signal_tc')
+  for field, whole, real in (('sensors', ('ring', 'row', 'column'), ('angle_deg', 'scale')),
+                             ('labels', ('start', 'stop'), ()),
+                             ('annotations', ('start', 'stop'), ('value',))):
+    spans = example[field]
+    columns = {name: np.array([getattr(s, name) for s in spans], np.int64) for name in whole}
+    columns |= {name: np.array([getattr(s, name) for s in spans], np.float64) for name in real}
+    columns['name'] = [s.name for s in spans]
+    if field == 'sensors':
+      columns['unit'] = [s.unit for s in spans]
+    example[field] = columns
+  return example
+
+
+class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
+  """Base of all builders. A subclass gives the attributes and methods marked "subclass".
+
+  Attributes:
+    LABEL_NAMES: every native label name, in the source's order (subclass).
+    LICENCE: of the recordings, as the source states it (subclass).
+    KNOWN_REJECTS: reasons that the published set is documented to contain. Those are counted; any
+      other reason stops the build, unless `skip_bad` is given (subclass, optional).
+    URL: of the archive at the public source; '' for generated data (subclass).
+    PUBLISHED_SHA256: over the raw files of the published set; '' where unknown (subclass).
+  """
+  HOMEPAGE = ''
+  URL = ''
+  PUBLISHED_SHA256 = ''
+  LABEL_NAMES: tuple[str, ...] = ()
+  LICENCE = ''
+  KNOWN_REJECTS: frozenset[str] = frozenset()
+
+  def __init__(self, *, raw_dir: str | None = None, workers: int = 1, skip_bad: bool = False,
+               progress: bool = False, require_published: bool = False, **kwargs):
+    """Args beyond TFDS's own.
+
+    raw_dir: folder with the raw files; None lets TFDS's download manager fetch them.
+    workers: processes that parse. Any number gives the same bytes.
+    skip_bad: count unusable files as rejects instead of stopping at the first.
+    progress: show a bar.
+    require_published: stop if the raw files differ from the published set.
+    """
+    self._raw_dir, self._workers, self._progress = raw_dir, workers, progress
+    self._skip_bad, self._require_published = skip_bad, require_published
+    super().__init__(**kwargs)
+
+  @classmethod
+  def registered_sha256(cls) -> str | None:
+    """The archive's checksum in checksums.tsv, if its bytes were ever seen."""
+    infos = cls.url_infos or {}
+    return infos[cls.URL].checksum if cls.URL in infos else None
+
+  # Subclass: shapes, raw files, jobs and the parser.
+  def _channels_and_dtype(self) -> tuple[int, Any]:
+    raise NotImplementedError
+
+  def _locate_raw(self, dl_manager: tfds.download.DownloadManager) -> epath.Path | None:
+    """Folder with the raw files when none was given; None for generated data."""
+    raise NotImplementedError
+
+  def _jobs(self, raw_dir: epath.Path | None) -> tuple[Sequence[Job], str]:
+    """Jobs, such that record ids come out ascending, and a SHA-256 over names and raw bytes."""
+    raise NotImplementedError
+
+  def _parser(self) -> Callable[[Job], Sequence[Record | Reject]]:
+    """A picklable function; live in a module without TFDS, so that workers start fast."""
+    raise NotImplementedError
+
+  def _info(self) -> tfds.core.DatasetInfo:
+    return self.dataset_info_from_configs(
+        features=record_features(*self._channels_and_dtype()), supervised_keys=None,
+        homepage=self.HOMEPAGE, license=self.LICENCE, disable_shuffling=True,
+        metadata=tfds.core.MetadataDict())
+
+  def _shard_iterators_per_split(self, dl_manager):
+    raw_dir = epath.Path(self._raw_dir) if self._raw_dir else self._locate_raw(dl_manager)
+    jobs, raw_sha256 = self._jobs(raw_dir)
+    published = raw_sha256 == self.PUBLISHED_SHA256
+    if self.PUBLISHED_SHA256 and not published:
+      message = (f'{raw_dir}: the {len(jobs)} raw files have sha256 {raw_sha256}, expected'
+                 f' {self.PUBLISHED_SHA256} as published')
+      if self._require_published:
+        raise ValueError(message)
+      logging.warning(message)
+    self._intake = Intake(self.name, self.LABEL_NAMES, self.KNOWN_REJECTS, self._skip_bad)
+    self._raw_metadata = {'raw_sha256': raw_sha256, 'raw_is_published': published}
+    self._bar.reset(len(jobs))
+    return {SPLIT: [lambda part=part: self._examples(part) for part in shard_jobs(jobs)]}
+
+  def _examples(self, jobs: Sequence[Job]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for job, items in parse_all(self._parser(), jobs, self._workers):
+      self._bar.update()
+      for item in items:
+        record = self._intake.take(job, item)
+        if record is not None:
+          yield record.record_id, to_example(record)
+
+  def _log_download_bytes(self) -> None:
+    """TFDS's own prints an unknown size here."""
+
+  def _log_download_done(self) -> None:
+    logging.info('%s: complete', self.data_dir)
+
+  def _download_and_prepare(self, dl_manager, download_config=None) -> None:
+    """Adds to TFDS's: refuses an empty result, and writes counts and checksums into the set."""
+    with tqdm(desc=f'parse {self.name}', unit='file', disable=not self._progress) as self._bar:
+      super()._download_and_prepare(dl_manager, download_config)
+    counts = self._intake.finish()
+    folder = epath.Path(self.data_dir)  # TFDS's incomplete folder: renamed when all is written
+    shards = sorted(p for p in folder.iterdir() if '-of-' in p.name)
+    self.info.metadata.update(
+        licence=self.LICENCE, label_names=list(self.LABEL_NAMES), order='record_id',
+        shards={p.name: {'bytes': p.stat().length, 'sha256': file_sha256(p)} for p in shards},
+        **self._raw_metadata, **counts)
+    (folder / REJECTS_FILE).write_text(json.dumps(counts, indent=1, sort_keys=True) + '\n')
+
+
+def file_sha256(path: epath.Path) -> str:
+  with path.open('rb') as f:
+    return hashlib.file_digest(f, 'sha256').hexdigest()

@@ -1,0 +1,118 @@
+"""Between a parser and the writer: parallel parsing in order, duplicates, rejects, counts."""
+
+import collections
+from collections.abc import Callable, Iterable, Iterator, Sequence
+import concurrent.futures
+import dataclasses
+import hashlib
+import multiprocessing
+from typing import Any
+
+from absl import logging
+from aemg_jax.records import Record, validate
+import numpy as np
+
+from data_builders.jobs import DUPLICATE, INVALID_RECORD, UNKNOWN_LABEL, Job, Reject
+
+BYTES_PER_SHARD = 256 << 20
+JOBS_PER_TASK = 16
+
+
+class Intake:
+  """Takes parsed items in order: validates, drops duplicates, counts rejects by reason."""
+
+  def __init__(self, dataset: str, label_names: Iterable[str], known_rejects: Iterable[str],
+               skip_bad: bool):
+    self.dataset, self.label_names = dataset, frozenset(label_names)
+    self.known_rejects, self.skip_bad = frozenset(known_rejects), skip_bad
+    self.n_records, self.seconds, self.last_id = 0, 0.0, ''
+    self.rejects: list[Reject] = []
+    self.labels: collections.Counter[str] = collections.Counter()
+    self.subjects: set[str] = set()
+    self._first_with: dict[bytes, str] = {}
+
+  def take(self, job: Job, item: Record | Reject) -> Record | None:
+    """Returns the record to write, or None for a counted reject. Raises on a bad file."""
+    if isinstance(item, Record):
+      item = self._check(job, item)
+    if isinstance(item, Reject):
+      if item.reason not in self.known_rejects and not self.skip_bad:
+        raise ValueError(f'{item.name}: {item.reason}: {item.detail} (--skip_bad counts such files'
+                         ' as rejects and goes on)')
+      self.rejects.append(item)
+      return None
+    self.n_records += 1
+    self.seconds += item.n_samples / item.rate_hz
+    self.labels.update(label.name for label in item.labels)
+    self.subjects.add(item.subject)
+    return item
+
+  def _check(self, job: Job, record: Record) -> Record | Reject:
+    if record.record_id <= self.last_id:
+      raise AssertionError(f'{record.record_id}: comes after {self.last_id}: jobs not in order')
+    self.last_id = record.record_id
+    try:
+      validate(record)
+    except ValueError as error:
+      return Reject(job.name, INVALID_RECORD, str(error))
+    unknown = sorted({label.name for label in record.labels} - self.label_names)
+    if unknown:
+      return Reject(job.name, UNKNOWN_LABEL,
+                    f'got {unknown}, expected {sorted(self.label_names)}')
+    head = f'{record.signal_tc.dtype} {record.signal_tc.shape}'.encode()
+    digest = hashlib.sha256(head + np.ascontiguousarray(record.signal_tc).tobytes()).digest()
+    first = self._first_with.setdefault(digest, record.record_id)
+    if first != record.record_id:
+      return Reject(job.name, DUPLICATE, f'same signal, byte by byte, as {first}')
+    return record
+
+  def finish(self) -> dict[str, Any]:
+    """Counts for the metadata and rejects.json. Raises when nothing is left."""
+    by_reason = collections.Counter(r.reason for r in self.rejects)
+    if not self.n_records:
+      raise ValueError(f'{self.dataset}: no usable recording among the raw files, expected at least'
+                       f' one (rejects: {dict(by_reason)})')
+    for reason, count in sorted(by_reason.items()):
+      logging.warning('%s: %d rejected: %s', self.dataset, count, reason)
+    return {
+        'counts': {'records': self.n_records, 'subjects': len(self.subjects),
+                   'seconds': self.seconds, 'labels': dict(sorted(self.labels.items()))},
+        'reject_counts': dict(sorted(by_reason.items())),
+        'rejects': [dataclasses.asdict(r) for r in self.rejects],
+    }
+
+
+def shard_jobs(jobs: Sequence[Job]) -> list[Sequence[Job]]:
+  """Splits the jobs, in order, into shards of about BYTES_PER_SHARD."""
+  shards, size = [[]], 0
+  for job in jobs:
+    if shards[-1] and size + job.n_bytes > BYTES_PER_SHARD:
+      shards.append([])
+      size = 0
+    shards[-1].append(job)
+    size += job.n_bytes
+  return shards
+
+
+def parse_all(parse: Callable[[Job], Sequence[Record | Reject]], jobs: Sequence[Job],
+              workers: int) -> Iterator[tuple[Job, Sequence[Record | Reject]]]:
+  """Parses in order; with several workers a bounded number of tasks runs ahead."""
+  if workers == 1:
+    for job in jobs:
+      yield job, parse(job)
+    return
+  context = multiprocessing.get_context('spawn')  # fork is unsafe where the caller has threads
+  tasks = [jobs[i:i + JOBS_PER_TASK] for i in range(0, len(jobs), JOBS_PER_TASK)]
+  with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+    ahead = collections.deque()
+    for task in tasks[:2 * workers]:
+      ahead.append((task, pool.submit(_parse_task, parse, task)))
+    for task in tasks[2 * workers:] + [None] * len(ahead):
+      done, future = ahead.popleft()
+      yield from zip(done, future.result(), strict=True)
+      if task is not None:
+        ahead.append((task, pool.submit(_parse_task, parse, task)))
+
+
+def _parse_task(parse, jobs):
+  return [parse(job) for job in jobs]

@@ -1,0 +1,61 @@
+"""What a builder's output goes through before it is written, whatever the dataset."""
+
+from aemg_jax.records import Label
+import numpy as np
+import pytest
+
+from data_builders import intake
+from data_builders.jobs import DUPLICATE, Job
+from tests.test_records import make_record, with_value
+
+JOB = Job('raw/a.csv', '', 0)
+
+
+def make_intake(skip_bad=False):
+  return intake.Intake('made_up', ('rest', 'fist'), (DUPLICATE,), skip_bad)
+
+
+@pytest.mark.parametrize('record, reason, expected', [
+    (make_record(**with_value(np.nan)), 'invalid record', 'a finite value at sample 7, channel 1'),
+    (make_record(rate_hz=-1.0), 'invalid record', 'rate_hz: got -1.0'),
+    (make_record(labels=(Label(0, 9, 'pinch'),)), 'unknown label',
+     "got ['pinch'], expected ['fist', 'rest']"),
+])
+def test_a_bad_record_stops_by_file_name_or_is_counted(record, reason, expected):
+  """NaN, a wrong rate or an unknown gesture that reaches the dataset."""
+  with pytest.raises(ValueError) as error:
+    make_intake().take(JOB, record)
+  assert str(error.value).startswith(f'raw/a.csv: {reason}: ') and expected in str(error.value)
+  tolerant = make_intake(skip_bad=True)
+  assert tolerant.take(JOB, record) is None
+  assert [(r.name, r.reason) for r in tolerant.rejects] == [('raw/a.csv', reason)]
+
+
+def test_records_out_of_order_are_our_bug():
+  """A reader that trusts an order which the writer never had."""
+  taken = make_intake()
+  taken.take(JOB, make_record(record_id='b'))
+  with pytest.raises(AssertionError, match='a: comes after b'):
+    taken.take(JOB, make_record(record_id='a'))
+
+
+def test_the_same_bytes_in_another_shape_are_no_duplicate():
+  """Silence of 10 x 4 dropped as a copy of silence of 20 x 2; a copy under another label kept."""
+  taken = make_intake()
+  signal_tc = np.zeros((20, 2), np.int16)
+  first = make_record(record_id='a', signal_tc=signal_tc)
+  assert taken.take(JOB, first) is first
+  four = make_record(record_id='b', signal_tc=signal_tc.reshape(10, 4), labels=(), annotations=(),
+                     sensors=first.sensors * 2)
+  assert taken.take(JOB, four) is four
+  assert taken.take(JOB, make_record(record_id='c', signal_tc=signal_tc.copy(), labels=())) is None
+  assert taken.finish()['reject_counts'] == {'duplicate': 1}
+
+
+def test_jobs_are_cut_into_shards_in_order(monkeypatch):
+  """A shard that is empty, or a job that is lost at the cut."""
+  monkeypatch.setattr(intake, 'BYTES_PER_SHARD', 10)
+  jobs = [Job(str(i), '', size) for i, size in enumerate((30, 4, 6, 1, 9, 10))]
+  shards = intake.shard_jobs(jobs)
+  assert [[job.name for job in shard] for shard in shards] == [
+      ['0'], ['1', '2'], ['3', '4'], ['5']]

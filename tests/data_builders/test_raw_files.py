@@ -1,0 +1,179 @@
+"""Zips and downloads as an enemy or a bad line would send them."""
+
+import functools
+import hashlib
+import io
+import types
+import zipfile
+
+import pytest
+
+from data_builders import download as download_lib
+from data_builders import raw
+from tests.data_builders.local_server import answer, serve
+
+
+def make_zip(path, entries, method=zipfile.ZIP_DEFLATED):
+  """Writes `entries`: (name or ZipInfo, bytes)."""
+  with zipfile.ZipFile(path, 'w', method) as archive:
+    for name, data in entries:
+      archive.writestr(name, data)
+  return path
+
+
+def symlink(name):
+  entry = zipfile.ZipInfo(name)
+  entry.external_attr = 0o120777 << 16
+  return entry
+
+
+@pytest.mark.parametrize('name', [
+    '../evil.dat', 'a/../../evil.dat', '/tmp/evil.dat', 'C:/evil.dat', 'a\\..\\evil.dat'])
+def test_an_entry_that_leads_outside_is_refused_before_anything_is_written(tmp_path, name):
+  """A zip that overwrites files elsewhere (zip slip)."""
+  entry = zipfile.ZipInfo('x')
+  entry.filename = name
+  archive = make_zip(tmp_path / 'a.zip', [('good.dat', b'1'), (entry, b'2')])
+  (tmp_path / 'out').mkdir()
+  with pytest.raises(ValueError, match='leads outside the archive'):
+    raw.unzip(str(archive), str(tmp_path / 'out'))
+  assert not list((tmp_path / 'out').iterdir())
+  assert not list(tmp_path.rglob('evil*'))
+
+
+def test_a_link_is_refused(tmp_path):
+  """A link to a system file that is then read as a recording."""
+  archive = make_zip(tmp_path / 'a.zip', [(symlink('a.dat'), '/etc/passwd')])
+  with pytest.raises(ValueError, match="entry 'a.dat' is a link"):
+    raw.unzip(str(archive), str(tmp_path))
+
+
+def test_an_encrypted_entry_is_refused(tmp_path):
+  """A traceback that asks for a password."""
+  archive = make_zip(tmp_path / 'a.zip', [('a.dat', b'1')])
+  data = bytearray(archive.read_bytes())
+  data[data.index(b'PK\1\2') + 8] |= 1  # the flag in the central directory
+  archive.write_bytes(data)
+  with pytest.raises(ValueError, match="entry 'a.dat' is encrypted"):
+    raw.unzip(str(archive), str(tmp_path))
+
+
+def test_a_name_that_occurs_twice_is_refused(tmp_path):
+  """Two files of one name, of which the last silently wins."""
+  with pytest.warns(UserWarning, match='Duplicate name'):
+    archive = make_zip(tmp_path / 'a.zip', [('a.dat', b'1'), ('a.dat', b'2')])
+  with pytest.raises(ValueError, match="'a.dat' occurs twice"):
+    raw.unzip(str(archive), str(tmp_path))
+
+
+def test_a_bomb_is_refused_by_its_declared_sizes(tmp_path):
+  """A few kB that fill the disk."""
+  archive = make_zip(tmp_path / 'a.zip', [('a.dat', bytes(raw.RATIO_FLOOR_BYTES + 1))])
+  with pytest.raises(ValueError, match='a zip bomb'):
+    raw.unzip(str(archive), str(tmp_path))
+
+
+def test_more_than_the_disk_holds_is_refused(tmp_path, monkeypatch):
+  """Unpacking until the disk is full, and other programs fail."""
+  archive = make_zip(tmp_path / 'a.zip', [('a.dat', b'12345')])
+  monkeypatch.setattr(raw.shutil, 'disk_usage', lambda _: types.SimpleNamespace(free=4))
+  with pytest.raises(ValueError, match='unpacks to 5 bytes, expected at most the 4 free'):
+    raw.unzip(str(archive), str(tmp_path))
+
+
+def test_a_flipped_byte_names_the_entry(tmp_path):
+  """Corrupt samples that pass because nobody checked the CRC."""
+  archive = make_zip(tmp_path / 'a.zip', [('a.dat', b'0123456789' * 9)], zipfile.ZIP_STORED)
+  data = bytearray(archive.read_bytes())
+  data[data.index(b'0123456789') + 30] ^= 1
+  archive.write_bytes(data)
+  with pytest.raises(ValueError, match="'a.dat': Bad CRC-32"):
+    raw.unzip(str(archive), str(tmp_path))
+
+
+def test_the_unpacked_copy_is_removed_even_after_an_error(tmp_path):
+  """Gigabytes left behind by every failed build."""
+  archive = make_zip(tmp_path / 'a.zip', [('d/a.dat', b'1')])
+  (tmp_path / 'scratch').mkdir()
+  with pytest.raises(RuntimeError), raw.open_raw(str(archive), str(tmp_path / 'scratch')) as folder:
+    assert folder.startswith(str(tmp_path / 'scratch'))
+    raise RuntimeError
+  assert not list((tmp_path / 'scratch').iterdir())
+
+
+def good_zip() -> bytes:
+  buffer = io.BytesIO()
+  make_zip(buffer, [('a.dat', b'signal' * 100)])
+  return buffer.getvalue()
+
+
+HTML = b'<!doctype html><title>Sign in</title>'
+FAILURES = [
+    (functools.partial(answer, data=HTML, kind='text/html'), 'the server sent text/html'),
+    (functools.partial(answer, data=HTML), 'no complete zip'),
+    (functools.partial(answer, data=good_zip()[:-9], length=len(good_zip())), r'\(cut short\)'),
+    (functools.partial(answer, data=good_zip()[:-30]), 'no complete zip'),
+    (functools.partial(answer, status=404), 'HTTP Error 404'),
+]
+
+
+@pytest.mark.parametrize('reply, expected', FAILURES)
+def test_a_failed_download_says_why_and_leaves_nothing(tmp_path, reply, expected):
+  """An error page or half a file that is kept and used from then on."""
+  with serve(reply) as url, pytest.raises(ValueError, match=expected) as error:
+    download_lib.download(url, tmp_path)
+  assert url in str(error.value)
+  assert not list(tmp_path.iterdir())
+
+
+def test_no_server_is_an_error_that_names_the_way_out(tmp_path):
+  """A URLError traceback on a machine without network."""
+  with serve(answer) as url:
+    pass
+  with pytest.raises(ValueError, match='--raw'):
+    download_lib.download(url, tmp_path)
+
+
+def test_a_registered_checksum_must_agree(tmp_path):
+  """Another file than the one the numbers were measured on."""
+  with serve(functools.partial(answer, data=good_zip())) as url:
+    with pytest.raises(ValueError, match=f'expected {"0" * 64}'):
+      download_lib.download(url, tmp_path, sha256='0' * 64)
+    assert not list(tmp_path.iterdir())
+    right = hashlib.sha256(good_zip()).hexdigest()
+    assert download_lib.download(url, tmp_path, sha256=right).read_bytes() == good_zip()
+    assert len(list(tmp_path.iterdir())) == 1  # nothing to pin
+
+
+def test_the_first_download_is_pinned_and_kept(tmp_path):
+  """A source that changes under the project, or a download per build."""
+  requests = []
+
+  def reply(handler):
+    requests.append(handler.path)
+    answer(handler, good_zip() if len(requests) == 1 else good_zip() + b'\0')
+  with serve(reply) as url:
+    path = download_lib.download(url, tmp_path)
+    assert download_lib.download(url, tmp_path) == path and len(requests) == 1
+    path.unlink()
+    with pytest.raises(ValueError, match='sha256 is .*, expected'):
+      download_lib.download(url, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name + '.sha256']
+
+
+def test_the_part_of_a_killed_download_is_removed(tmp_path):
+  """Gigabytes of .part files that nobody looks for."""
+  with serve(functools.partial(answer, data=good_zip())) as url:
+    path = download_lib.download(url, tmp_path)
+    path.rename(path.with_name(path.name + '.1234.part'))
+    download_lib.download(url, tmp_path)
+  assert sorted(p.name for p in tmp_path.iterdir()) == [path.name, path.name + '.sha256']
+
+
+def test_a_kept_download_that_changed_is_refused(tmp_path):
+  """A damaged archive on disk that is trusted because it is there."""
+  with serve(functools.partial(answer, data=good_zip())) as url:
+    path = download_lib.download(url, tmp_path)
+  path.write_bytes(good_zip()[:-1])
+  with pytest.raises(ValueError, match='delete it to download again'):
+    download_lib.download(url, tmp_path)
