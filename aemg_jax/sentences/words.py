@@ -1,7 +1,7 @@
 """Words on a grid of slots by channels, and the settings that make them.
 
-A sentence is a fixed grid of S slots x C channels, flattened time-major: word n = slot * C + channel.
-Absent words (channel gated off, slot past the end, padding channel) have `valid` False.
+A sentence is a fixed grid of S slots x C channels, flattened time-major: word n = slot * C +
+channel. Absent words (channel gated off, slot past the end, padding channel) have `valid` False.
 """
 
 import dataclasses
@@ -18,11 +18,12 @@ class Words(NamedTuple):
 
   Attributes:
     waveform_np: [N, P] rectified samples over the session scale, 0 past `length_n`.
-    spectrum_nf: [N, F] natural log of the power spectrum of the word (Hann, no DC).
-    amplitude_n: [N] natural log of the word's RMS over the session scale.
+    spectrum_nf: [N, F] natural log of |DFT|^2 / valid length, power floor added. Hann window over
+      the valid samples, bins 1..P/2 of P points, no DC.
+    amplitude_n: [N] natural log of the word's RMS over the session scale, power floor added.
     length_n: [N] valid samples in the word.
     onset_n: [N] first sample of the word, from the start of the segment.
-    time_n: [N] temporal-table index 1..max_slots by slot onset; 0 is padding.
+    time_n: [N] 1 + whole slots since the sentence's first onset, 1..max_slots; 0 is padding.
     position_n: [N] place round the ring, 1..16; 0 is padding.
     ring_n: [N] ring index, 1..; 0 is on no ring or padding.
     valid_n: [N] the word exists.
@@ -62,7 +63,7 @@ class RectifyConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ContractionConfig:
-  """Event detection on log window energy, METHOD section 3. Windows and hops in samples at the rate.
+  """Event detection on log window energy, METHOD section 3. Window and hop in samples at the rate.
 
   Attributes:
     gate: False tiles the whole segment with slots (cued segments).
@@ -126,9 +127,17 @@ class PrepareConfig:
 
   def __post_init__(self):
     if self.segment not in ('spans', 'recording'):
-      raise ValueError(f"PrepareConfig.segment: got {self.segment!r}, expected 'spans' or 'recording'")
+      raise ValueError(
+          f"PrepareConfig.segment: got {self.segment!r}, expected 'spans' or 'recording'")
     if self.rectify.scale not in ('session', 'fixed'):
-      raise ValueError(f"RectifyConfig.scale: got {self.rectify.scale!r}, expected 'session' or 'fixed'")
+      raise ValueError(
+          f"RectifyConfig.scale: got {self.rectify.scale!r}, expected 'session' or 'fixed'")
+    if self.contraction.hop < 1 or self.contraction.window % self.contraction.hop:
+      raise ValueError(f'ContractionConfig.window: got {self.contraction.window}, expected a '
+                       f'multiple of hop {self.contraction.hop}')
+    if not 1 <= self.word.min_valid <= self.word.slot_samples:
+      raise ValueError(f'WordConfig.min_valid: got {self.word.min_valid}, expected within '
+                       f'[1, {self.word.slot_samples}]')
     words = self.sentence.max_slots * self.sentence.max_channels
     if words > 256:
       raise ValueError(f'SentenceConfig: max_slots * max_channels is {words}, expected at most 256')
