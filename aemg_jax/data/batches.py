@@ -1,0 +1,123 @@
+"""Prepared sentences as in-memory batches, centred, with labels."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from aemg_jax.sentences import cache
+from aemg_jax.sentences.words import Words
+
+CENTRES = ('none', 'training', 'session')
+
+
+@dataclasses.dataclass(frozen=True)
+class Centre:
+  """The mean feature that is taken away: [n_session, C, F + 1], log spectrum then log amplitude.
+
+  Attributes:
+    mean_scf: one row per session of the prepared set; equal rows under 'training'.
+    transductive: the mean of a session uses all of that session's unlabelled words.
+  """
+  mean_scf: np.ndarray
+  transductive: bool
+
+
+def make_centre(prepared: cache.Prepared, kind: str, train_sessions: Sequence[int]) -> Centre:
+  """'session': each session's own mean; 'training': the mean over training sessions; 'none': 0."""
+  if kind not in CENTRES:
+    raise ValueError(f'centre: got {kind!r}, expected one of {CENTRES}')
+  own_scf = cache.session_center(prepared)
+  if kind == 'session':
+    return Centre(own_scf, True)
+  if kind == 'none':
+    return Centre(np.zeros_like(own_scf), False)
+  mean_cf = cache.training_center(prepared, train_sessions)
+  return Centre(np.broadcast_to(mean_cf, own_scf.shape), False)
+
+
+def centred(words: Words, session_b: np.ndarray, centre: Centre) -> Words:
+  """Words of a batch with the mean of their session taken away; absent words stay 0.
+
+  Args:
+    words: leading b.
+    session_b: row of the session of each sentence.
+    centre: see `make_centre`.
+  """
+  slots = words.valid_n.shape[1] // centre.mean_scf.shape[1]
+  mean_bnf = np.tile(centre.mean_scf[session_b], (1, slots, 1))
+  valid_bn = words.valid_n
+  spectrum_bnf = np.where(valid_bn[..., None], words.spectrum_nf - mean_bnf[..., :-1], 0)
+  amplitude_bn = np.where(valid_bn, words.amplitude_n - mean_bnf[..., -1], 0)
+  return words._replace(spectrum_nf=spectrum_bnf.astype(np.float32),
+                        amplitude_n=amplitude_bn.astype(np.float32))
+
+
+def sentence_arrays(prepared: cache.Prepared, segment_rows: Sequence[int],
+                    crops: Sequence[tuple[int, int]] | None, centre: Centre) -> dict:
+  """All sentences of some segments as a batch in memory.
+
+  Args:
+    prepared: the set.
+    segment_rows: rows of its segment table.
+    crops: (start, stop) in samples for each segment; words not wholly inside are absent. None is
+      all of each.
+    centre: see `make_centre`.
+
+  Returns:
+    {'words', 'label' [b] (-1 for none), 'segment' [b], 'index' [b] sentence rows, 'weight' [b]}.
+  """
+  segments = prepared.segments
+  parts, low, high = [], [], []
+  for i, row in enumerate(segment_rows):
+    first, count = segments['first_sentence'][row], segments['n_sentences'][row]
+    parts.append(np.arange(first, first + count))
+    start, stop = (0, np.inf) if crops is None else crops[i]
+    low.append(np.full(count, start))
+    high.append(np.full(count, stop))
+  if not parts or not sum(map(len, parts)):
+    raise ValueError(f'{prepared.path}: no sentence in {len(segment_rows)} segments, expected some')
+  index_b, low_b, high_b = np.concatenate(parts), np.concatenate(low), np.concatenate(high)
+  rows = prepared.sentences.read(index_b)
+  segment_b = rows['segment'].astype(np.int64)
+  words = cache.as_words(rows)
+  inside_bn = (words.onset_n >= low_b[:, None]) & (words.onset_n + words.length_n <= high_b[:, None])
+  words = words._replace(valid_n=words.valid_n & inside_bn)
+  words = centred(words, segments['session_index'][segment_b], centre)
+  used_b = words.valid_n.any(axis=1)
+  batch = {'words': words, 'label': segments['label'][segment_b].astype(np.int32),
+           'segment': segment_b, 'index': index_b.astype(np.int32),
+           'weight': np.ones(len(index_b), np.float32)}
+  return _take(batch, np.flatnonzero(used_b))
+
+
+def _take(batch: dict, row_b: np.ndarray) -> dict:
+  words = Words(*(x[row_b] for x in batch['words']))
+  return {k: words if k == 'words' else v[row_b] for k, v in batch.items()}
+
+
+def first_words(prepared: cache.Prepared) -> Words:
+  """One sentence with leading b, for shapes."""
+  return cache.as_words(prepared.sentences.read([0]))
+
+
+class SentenceSource:
+  """The same sentences read as they are asked for: `len(source)`, `source[i]` without a batch axis."""
+
+  def __init__(self, prepared: cache.Prepared, segment_rows: Sequence[int], centre: Centre):
+    first, count = prepared.segments['first_sentence'], prepared.segments['n_sentences']
+    self._rows = np.concatenate([np.arange(first[r], first[r] + count[r]) for r in segment_rows])
+    self._prepared, self._centre = prepared, centre
+
+  def __len__(self) -> int:
+    return len(self._rows)
+
+  def __getitem__(self, i: int) -> dict:
+    row = int(self._rows[i])
+    stored = self._prepared.sentences.read([row])
+    segment_b = stored['segment']
+    session_b = self._prepared.segments['session_index'][segment_b]
+    words = centred(cache.as_words(stored), session_b, self._centre)
+    return {'words': Words(*(x[0] for x in words)),
+            'label': np.int32(self._prepared.segments['label'][segment_b[0]]),
+            'index': np.int32(row), 'weight': np.float32(1)}

@@ -1,0 +1,151 @@
+"""One training job: prepared sets -> a task -> the loop -> checkpoints that know what made them."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from absl import logging
+import jax
+import numpy as np
+
+from aemg_jax import config as config_lib
+from aemg_jax.data import batches, loader, splits
+from aemg_jax.models import quantiser
+from aemg_jax.models.vq_autoencoder import VQConfig
+from aemg_jax.sentences import cache
+from aemg_jax.sentences.words import PrepareConfig
+from aemg_jax.training import checkpoints, loop, optim, state
+from aemg_jax.training.tasks import MaskedTask, SupervisedTask, VQTask
+from aemg_jax.training.tasks.vq import COLLAPSE, kmeans_start
+
+
+@dataclasses.dataclass(frozen=True)
+class JobConfig:
+  """Attributes:
+    task: what is learnt.
+    prepare: settings that the prepared sets must have been made with.
+    optim, loop, batch_size, seed: of the run; batch_size is global.
+    subjects: exact names or prefixes ('PreTraining/*'); empty is all.
+    centre: features minus 'session' means, 'training' means (over the chosen subjects) or 'none'.
+    weights: share of each prepared set in the mixture; empty is by size.
+    in_memory: hold the sentences in memory; else read them as they come.
+  """
+  task: VQTask | MaskedTask | SupervisedTask
+  prepare: PrepareConfig
+  optim: optim.OptimConfig
+  loop: loop.LoopConfig
+  batch_size: int = 64
+  seed: int = 0
+  subjects: tuple[str, ...] = ()
+  centre: str = 'session'
+  weights: tuple[float, ...] = ()
+  in_memory: bool = True
+
+
+def run(job: JobConfig, prepared_dirs: Sequence[str], workdir: str, init: str = '') -> loop.Fit:
+  """Trains, or goes on training, in `workdir`.
+
+  Args:
+    job: see JobConfig.
+    prepared_dirs: folders of `aemg prepare`.
+    workdir: of checkpoints and scalars.
+    init: checkpoint of step 1 for the masked task (its tokeniser and codes).
+
+  Raises:
+    ValueError: prepared data of another config, a masked task without a tokeniser, a checkpoint in
+      the work directory that another job wrote.
+  """
+  sets = [cache.open_prepared(path, job.prepare) for path in prepared_dirs]
+  if not sets:
+    raise ValueError('train: no prepared set, expected --prepared=DIR')
+  job, extra = _with_tokeniser(job, init)
+  sources, centres = zip(*(_source(job, prepared) for prepared in sets))
+  feed = loader.Loader(sources, job.batch_size, job.seed, job.weights or None)
+  tx = optim.make_tx(job.optim, job.loop.steps)
+  begin = state.init_state(job.task, tx, jax.tree.map(lambda x: x[:1], feed(0)), job.seed)
+  if extra is not None:
+    begin = begin.replace(extra=extra)
+  meta = _meta(job, sets, centres)
+  _check_workdir(workdir, meta)
+  logging.info('train: %d sentences, %d parameters', feed.n_rows,
+               sum(x.size for x in jax.tree.leaves(begin.params)))
+  is_vq = isinstance(job.task, VQTask)
+  return loop.fit(
+      job.task, tx, feed, begin, job.loop, workdir=workdir, meta=meta,
+      record_ids=lambda index_b: _record_ids(sets, sources, index_b),
+      prepare_extra=(lambda s: kmeans_start(job.task, s, feed)) if is_vq else None,
+      warn_below={'codes_used': COLLAPSE} if is_vq else None,
+      name=os.path.basename(os.path.normpath(workdir)))
+
+
+def _source(job: JobConfig, prepared: cache.Prepared):
+  """Sentences of the chosen subjects, and what they were centred on."""
+  subjects = splits.select_subjects(prepared.segments, job.subjects, 'JobConfig.subjects')
+  rows = np.flatnonzero(np.isin(splits.column_keys(prepared.segments, 'subject'), subjects))
+  if isinstance(job.task, SupervisedTask):
+    rows = rows[prepared.segments['label'][rows] >= 0]
+  centre = batches.make_centre(prepared, job.centre, np.unique(prepared.segments['session_index'][rows]))
+  if job.in_memory:
+    source = batches.sentence_arrays(prepared, rows, None, centre)
+    del source['segment']
+    return source, centre
+  return batches.SentenceSource(prepared, rows, centre), centre
+
+
+def _with_tokeniser(job: JobConfig, init: str) -> tuple[JobConfig, Any]:
+  """The masked task predicts the codes of a trained tokeniser: its model, parameters and codebook."""
+  if not isinstance(job.task, MaskedTask):
+    if init:
+      raise ValueError(f'train: --init={init} is for the masked task alone')
+    return job, None
+  if not init:
+    raise ValueError('train: the masked task needs the tokeniser of step 1, expected --init=WORKDIR')
+  stored = checkpoints.load_meta(init)['job']['task']
+  if stored['kind'] != 'VQTask':
+    raise ValueError(f'{init}: holds a {stored["kind"]}, expected the tokeniser of a VQTask')
+  vq = config_lib.section(VQConfig, stored['model'], f'{init}: task.model')
+  model = dataclasses.replace(job.task.model, codes=vq.quantiser.codes)
+  task = dataclasses.replace(job.task, vq=vq, model=model)
+  extra = {'vq_params': checkpoints.load_params(init),
+           'codebook': quantiser.as_codebook(checkpoints.load_extra(init)['codebook'])}
+  return dataclasses.replace(job, task=task), extra
+
+
+def _meta(job: JobConfig, sets: Sequence[cache.Prepared], centres) -> dict[str, Any]:
+  """What a checkpoint must say of itself, as JSON."""
+  labels = sets[0].labels
+  meta = {'job': config_lib.as_plain(job), 'labels': list(labels),
+          'prepared': [{'fingerprint': p.meta['fingerprint'], 'datasets': p.meta['datasets']} for p in sets]}
+  if job.centre == 'training':
+    meta['centre_cf'] = [[round(float(x), 6) for x in row] for row in centres[0].mean_scf[0]]
+  return meta
+
+
+def _check_workdir(workdir: str, meta: dict[str, Any]) -> None:
+  """A work directory belongs to one job; only its length may change between runs."""
+  if not os.path.isdir(os.path.join(workdir, checkpoints.FOLDER)):
+    return
+  try:
+    stored = checkpoints.load_meta(workdir)
+  except ValueError as error:
+    if 'no checkpoint there' in str(error):
+      return
+    raise
+  old, new = ({**m['job'], 'loop': None, 'prepared': m['prepared']} for m in (stored, meta))
+  found = cache.difference(old, new)
+  if found:
+    raise ValueError(f'{workdir}: holds the checkpoint of another job: {found}; take another --workdir')
+
+
+def _record_ids(sets, sources, index_b) -> list[str]:
+  """Records of sentence rows; with several sets a row alone does not tell the set, so all are named."""
+  names = []
+  for index in index_b:
+    found = []
+    for prepared in sets:
+      if index < len(prepared.sentences):
+        segment = int(prepared.sentences[int(index)]['segment'])
+        found.append(f"{prepared.segments['dataset'][segment]}/{prepared.segments['record_id'][segment]}")
+    names.append(' or '.join(found))
+  return names

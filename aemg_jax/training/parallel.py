@@ -1,0 +1,158 @@
+"""Every collective of the project: steps over all devices, with the state as ONE replicated array.
+
+The state has no device axis (`in_axes=None, out_axes=None`): it goes straight to a checkpoint. XLA
+does not check that the replicas agree, so whatever enters the state must be reduced first;
+`replicas_agree` is the tests' check of that.
+"""
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from aemg_jax.training import metrics as metrics_lib
+from aemg_jax.training.state import TrainState, step_key
+from aemg_jax.training.task import Draw, Task
+
+PyTree = Any
+Devices = tuple[jax.Device, ...] | None
+AXIS = 'device'
+
+
+@functools.lru_cache(maxsize=64)
+def train_step(task: Task, tx: optax.GradientTransformation,
+               devices: Devices = None) -> Callable[[TrainState, PyTree], tuple[TrainState, dict]]:
+  """The compiled step (state, sharded batch) -> (state, {name: [] scalar}); donates the state.
+
+  Equal arguments give the same compiled step, so that the folds of an evaluation compile once.
+
+  Args:
+    task: hashable by value.
+    tx: from `optim.make_tx`, which returns one object for equal settings.
+    devices: those of `jax.devices()` if None.
+  """
+
+  def step(state: TrainState, batch: PyTree) -> tuple[TrainState, dict]:
+    draw_key, update_key = jax.random.split(step_key(state.key, state.step))
+    draw = _draw(draw_key, batch)
+    grad_of_sum = jax.value_and_grad(task.loss, has_aux=True)
+    (total, (count, sums, stats)), grads = grad_of_sum(state.params, state.extra, batch, draw, True)
+    total, count, grads, sums, stats = jax.lax.psum((total, count, grads, sums, stats), AXIS)
+    grads = jax.tree.map(lambda g: metrics_lib.ratio(g, count.astype(g.dtype)), grads)
+    updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    extra = task.update(state.extra, stats, update_key)
+    scalars = _scalars(total, count, sums) | task.report(extra, stats)
+    scalars['grad_norm'] = optax.global_norm(grads)
+    new = state.replace(step=state.step + 1, params=optax.apply_updates(state.params, updates),
+                        extra=extra, opt_state=opt_state)
+    return new, scalars
+
+  return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=(None, None),
+                  donate_argnums=0, devices=devices)
+
+
+@functools.lru_cache(maxsize=64)
+def eval_step(task: Task, devices: Devices = None) -> Callable[..., dict]:
+  """The compiled (params, extra, sharded batch, its number) -> {name: (sum, count)}, 'loss' too.
+
+  Sums are over all devices. Those of several batches are added with `metrics.add` and divided once
+  with `metrics.reduce`. What is random (which words are masked) is the same at each evaluation.
+  """
+
+  def step(params: PyTree, extra: PyTree, batch: PyTree, number: jax.Array) -> dict:
+    draw = _draw(jax.random.fold_in(jax.random.key(0), number), batch)
+    total, (count, sums, _) = task.loss(params, extra, batch, draw, False)
+    return jax.lax.psum({**sums, 'loss': (total, count)}, AXIS)
+
+  return jax.pmap(step, axis_name=AXIS, in_axes=(None, None, 0, None), out_axes=None,
+                  devices=devices)
+
+
+def evaluate(task: Task, params: PyTree, extra: PyTree, batches: Iterable[PyTree],
+             devices: Devices = None) -> dict[str, float]:
+  """Means of the task's loss and metrics over an iterable of numpy batches, train=False."""
+  step = eval_step(task, devices)
+  sums = metrics_lib.add(
+      jax.device_get(step(params, extra, shard_batch(batch, devices), np.int32(i)))
+      for i, batch in enumerate(batches))
+  return {name: float(value) for name, value in metrics_lib.reduce(sums).items()}
+
+
+def map_batches(fn: Callable[[PyTree, PyTree], PyTree], params: PyTree, batch: PyTree,
+                devices: Devices = None) -> PyTree:
+  """Runs fn(params, batch) with the batch spread over this process's devices.
+
+  Args:
+    fn: rows of its result depend on the same rows of the batch only. Compiled once per function:
+      pass a module-level function or a callable frozen dataclass, not a fresh lambda.
+    params: whatever fn takes, equal on all devices.
+    batch: numpy leaves [b, ...]; any b, rows are padded to the devices and cut again.
+
+  Returns:
+    numpy leaves [b, ...].
+  """
+  n = _rows(batch)
+  n_devices = len(devices or jax.local_devices())
+  row = np.minimum(np.arange(-(-n // n_devices) * n_devices), n - 1)
+  padded = jax.tree.map(lambda x: np.asarray(x)[row], batch)
+  out = _mapped(fn, devices)(params, shard_batch(padded, devices))
+  return jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:])[:n], out)
+
+
+@functools.lru_cache(maxsize=64)
+def _mapped(fn, devices: Devices):
+  return jax.pmap(fn, in_axes=(None, 0), devices=devices)
+
+
+def shard_batch(batch: PyTree, devices: Devices = None) -> PyTree:
+  """Splits this process's part of a batch: leaves [b, ...] -> [devices, b / devices, ...] (views).
+
+  Raises:
+    ValueError: if the rows do not divide over the local devices, or leaves disagree on b.
+  """
+  n = _rows(batch)
+  n_devices = len(devices or jax.local_devices())
+  if n % n_devices:
+    raise ValueError(f'batch: got {n} rows, expected a multiple of the {n_devices} local devices')
+  shape = (n_devices, n // n_devices)
+  return jax.tree.map(lambda x: np.asarray(x).reshape(*shape, *np.shape(x)[1:]), batch)
+
+
+def replicate(tree: PyTree, devices: Devices = None) -> PyTree:
+  """One copy on each local device, in fresh buffers: donating them harms no other holder."""
+  mesh = jax.sharding.Mesh(np.asarray(devices or jax.local_devices()), (AXIS,))
+  sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+  return jax.device_put(jax.tree.map(np.array, tree), sharding)
+
+
+def replicas_agree(tree: PyTree) -> bool:
+  """Whether all devices hold the same bits of every leaf."""
+  for leaf in jax.tree.leaves(tree):
+    copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]
+    if any(copy.tobytes() != copies[0].tobytes() for copy in copies[1:]):
+      return False
+  return True
+
+
+def _draw(key: jax.Array, batch: PyTree) -> Draw:
+  b = jax.tree.leaves(batch)[0].shape[0]
+  row_b = jax.lax.axis_index(AXIS).astype(jnp.int32) * b + jnp.arange(b, dtype=jnp.int32)
+  return Draw(key, row_b, b * jax.lax.axis_size(AXIS))
+
+
+def _scalars(total: jax.Array, count: jax.Array, sums: dict) -> dict[str, jax.Array]:
+  return {**metrics_lib.reduce(sums), 'loss': metrics_lib.ratio(total, count)}
+
+
+def _rows(batch: PyTree) -> int:
+  sizes = {np.shape(x)[0] if np.ndim(x) else None for x in jax.tree.leaves(batch)}
+  if len(sizes) != 1 or None in sizes:
+    raise ValueError(f'batch: got leading axes {sorted(map(str, sizes))}, expected one for all')
+  (n,) = sizes
+  if not n:
+    raise ValueError('batch: got 0 rows, expected at least one')
+  return n

@@ -1,0 +1,108 @@
+"""Step 2: the codes of masked words, from what is left of the sentence."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from aemg_jax.models import quantiser
+from aemg_jax.models.heads import MaskedConfig, MaskedModel
+from aemg_jax.models.vq_autoencoder import VQAutoencoder, VQConfig
+from aemg_jax.sentences.words import Words
+from aemg_jax.training import losses
+from aemg_jax.training.augment import AugmentConfig, augment
+from aemg_jax.training.task import Draw, Task
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskConfig:
+  """Attributes:
+    ratio: share of valid words masked.
+    slot_share: share of examples whose masks are whole time slots.
+    symmetric: the complement of the mask is predicted too.
+  """
+  ratio: float = 0.5
+  slot_share: float = 0.5
+  symmetric: bool = True
+
+
+def draw_mask(words: Words, keys_b: jax.Array, config: MaskConfig, max_channels: int) -> jax.Array:
+  """[b, n] bool over valid words; in `slot_share` of the examples whole slots."""
+
+  def one(valid_n, key):
+    kind_key, word_key, slot_key = jax.random.split(key, 3)
+    n = valid_n.shape[0]
+    word_n = jax.random.uniform(word_key, (n,)) < config.ratio
+    slot_s = jax.random.uniform(slot_key, (n // max_channels,)) < config.ratio
+    by_slot = jax.random.uniform(kind_key) < config.slot_share
+    return valid_n & jnp.where(by_slot, jnp.repeat(slot_s, max_channels), word_n)
+
+  return jax.vmap(one)(words.valid_n, keys_b)
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskedTask(Task):
+  """Batch: words. `extra` holds the frozen tokeniser of step 1: vq_params and codebook.
+
+  Attributes:
+    model: encoder and code head.
+    vq: the tokeniser whose codes are predicted, from CLEAN words (METHOD section 5.5).
+    augment: of the input; all zero is the published objective.
+    mask: which words are hidden.
+  """
+  model: MaskedConfig = MaskedConfig()
+  vq: VQConfig = VQConfig()
+  augment: AugmentConfig = AugmentConfig()
+  mask: MaskConfig = MaskConfig()
+
+  def __post_init__(self):
+    if self.model.codes != self.vq.quantiser.codes:
+      raise ValueError(f'MaskedTask.model.codes: got {self.model.codes}, expected the '
+                       f"tokeniser's {self.vq.quantiser.codes}")
+
+  def init(self, key, batch):
+    words = batch['words']
+    masked_bn = jnp.zeros(words.valid_n.shape, bool)
+    vq_key, params_key = jax.random.split(key)
+    codebook = quantiser.init_codebook(vq_key, self.vq.quantiser)
+    vq_params = VQAutoencoder(self.vq).init(vq_key, words, codebook)['params']
+    params = MaskedModel(self.model).init(params_key, words, masked_bn)['params']
+    return params, {'vq_params': vq_params, 'codebook': codebook}
+
+  def loss(self, params, extra, batch, draw: Draw, train: bool):
+    words = batch['words']
+    words = words._replace(valid_n=words.valid_n & (batch['weight'] > 0)[:, None])
+    index_bn = jax.lax.stop_gradient(codes_of(self.vq, extra, words))
+    keys_b = draw.keys_b()
+    fold = jax.vmap(jax.random.fold_in, (0, None))
+    max_channels = self.model.encoder.max_channels
+    masked_bn = draw_mask(words, fold(keys_b, 1), self.mask, max_channels)
+    seen = augment(words, fold(keys_b, 2), self.augment, max_channels) if train else words
+    # a channel lost to augmentation is hidden, and its words are still to be predicted
+    lost_bn = words.valid_n & ~seen.valid_n
+    seen = seen._replace(valid_n=words.valid_n)
+    model = MaskedModel(self.model)
+    rounds = [masked_bn, words.valid_n & ~masked_bn] if self.mask.symmetric else [masked_bn]
+    total = count = right = 0.0
+    for i, hidden_bn in enumerate(rounds):
+      logits_bnk = model.apply({'params': params}, seen, hidden_bn | lost_bn,
+                               fold(keys_b, 3 + i) if train else None)
+      loss, n = losses.cross_entropy(logits_bnk, index_bn, hidden_bn)
+      total, count = total + loss, count + n
+      right += losses.correct(logits_bnk, index_bn, hidden_bn)[0]
+    return total, (count, {'masked_accuracy': (right, count)},
+                   _code_counts(index_bn, words.valid_n, self.vq.quantiser.codes))
+
+  def report(self, extra, stats):
+    """The rate of the most frequent code in the batch, to set the accuracy against."""
+    return {'unigram_majority': stats.max() / jnp.maximum(stats.sum(), 1.0)}
+
+
+def codes_of(vq: VQConfig, extra, words: Words) -> jax.Array:
+  """[b, n] codes of clean words under a trained tokeniser {'vq_params', 'codebook'}."""
+  z_bnd = VQAutoencoder(vq).apply({'params': extra['vq_params']}, words, method='encode')
+  return quantiser.lookup(z_bnd, quantiser.Codebook(*extra['codebook']))[0]
+
+
+def _code_counts(index_bn: jax.Array, valid_bn: jax.Array, codes: int) -> jax.Array:
+  return jnp.zeros(codes).at[index_bn.reshape(-1)].add(valid_bn.reshape(-1).astype(jnp.float32))

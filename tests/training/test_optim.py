@@ -1,0 +1,83 @@
+"""Schedules, decay, clipping and freezing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aemg_jax.training import optim
+
+PARAMS = {
+    'encoder': {'dense': {'kernel': jnp.ones((3, 3)), 'bias': jnp.ones(3)},
+                'stacked': {'kernel': jnp.ones((2, 3, 3)), 'bias': jnp.ones((2, 3)),
+                            'scale': jnp.ones((2, 3))},
+                'time_embedding': jnp.ones((17, 3))},
+    'head': {'kernel': jnp.ones((3, 2))},
+}
+
+
+def _update(config, grad=0.0, steps=10, params=PARAMS):
+  tx = optim.make_tx(config, steps)
+  grads = jax.tree.map(lambda p: jnp.full_like(p, grad), params)
+  updates, _ = tx.update(grads, tx.init(params), params)
+  return updates
+
+
+def test_cosine_with_warmup_ends_where_it_should():
+  """Catches: warm-up added to the length, an end value never reached, a peak never reached."""
+  config = optim.OptimConfig(learning_rate=1.0, warmup_steps=10, end_value=0.1)
+  rate = optim.learning_rate(config, 110)
+  got = [float(rate(step)) for step in (0, 5, 10, 60, 110, 200)]
+  np.testing.assert_allclose(got, [0.0, 0.5, 1.0, 0.1 + 0.9 * 0.5, 0.1, 0.1], rtol=1e-5)
+
+
+def test_constant_stays():
+  """Catches: a constant schedule that decays."""
+  rate = optim.learning_rate(optim.OptimConfig(learning_rate=0.5, schedule='constant'), 10)
+  assert [float(rate(step)) for step in (0, 9, 99)] == [0.5] * 3
+
+
+def test_decay_reaches_kernels_only():
+  """Catches: decayed embeddings, norms, and the biases that have two axes under nn.scan."""
+  updates = _update(optim.OptimConfig(learning_rate=0.1, schedule='constant', weight_decay=0.5))
+  decayed = {jax.tree_util.keystr(path, simple=True, separator='/')
+             for path, u in jax.tree_util.tree_leaves_with_path(updates) if np.any(u)}
+  assert decayed == {'encoder/dense/kernel', 'encoder/stacked/kernel', 'head/kernel'}
+  np.testing.assert_allclose(updates['head']['kernel'], -0.05, rtol=1e-6)
+
+
+def test_clipping_is_by_the_norm_of_what_is_trained():
+  """Catches: a huge gradient of a frozen module that shrinks the update of the rest."""
+  config = optim.OptimConfig(learning_rate=1.0, schedule='constant', clip_norm=1.0, eps=1.0,
+                             frozen=('encoder',))
+  grads = jax.tree.map(jnp.ones_like, PARAMS)
+  grads['encoder'] = jax.tree.map(lambda g: 1e6 * g, grads['encoder'])
+  tx = optim.make_tx(config, 10)
+  updates, _ = tx.update(grads, tx.init(PARAMS), PARAMS)
+  clipped = 1 / np.sqrt(6)  # of six ones, to norm 1; Adam's first step is g / (|g| + eps)
+  np.testing.assert_allclose(updates['head']['kernel'], -clipped / (clipped + 1), rtol=1e-4)
+  assert not any(np.any(u) for u in jax.tree.leaves(updates['encoder']))
+
+
+def test_frozen_modules_must_exist():
+  """Catches: a misspelt module that trains on in silence."""
+  with pytest.raises(ValueError, match="frozen: got \\['encodr'\\].*'encoder', 'head'"):
+    _update(optim.OptimConfig(frozen=('encodr',)))
+
+
+def test_equal_settings_give_one_object():
+  """Catches: a recompiled step for every fold."""
+  a = optim.make_tx(optim.OptimConfig(learning_rate=0.3), 10)
+  assert a is optim.make_tx(optim.OptimConfig(learning_rate=0.3), 10)
+  assert a is not optim.make_tx(optim.OptimConfig(learning_rate=0.3), 11)
+
+
+@pytest.mark.parametrize('kwargs, field', [
+    (dict(learning_rate=0.0), 'learning_rate'), (dict(learning_rate=float('nan')), 'learning_rate'),
+    (dict(schedule='linear'), 'schedule'), (dict(b1=1.0), 'b1'),
+    (dict(clip_norm=-1.0), 'clip_norm'), (dict(warmup_steps=10), 'warmup_steps'),
+])
+def test_wrong_settings_name_the_field(kwargs, field):
+  """Catches: a run that trains at rate 0 or for ever in warm-up."""
+  with pytest.raises(ValueError, match=f'OptimConfig.{field}: got'):
+    optim.make_tx(optim.OptimConfig(**kwargs), 10)
