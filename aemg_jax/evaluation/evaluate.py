@@ -1,0 +1,185 @@
+"""Runs every method under every protocol of a config, resumably, and leaves what the report needs."""
+
+import dataclasses
+import datetime
+import json
+import os
+import pathlib
+import platform
+from typing import Any
+
+from absl import logging
+import jax
+
+from aemg_jax import config as config_lib
+from aemg_jax.data import splits
+from aemg_jax.evaluation import baselines, codebook, protocols, results, showcase
+from aemg_jax.evaluation import report as report_lib
+from aemg_jax.evaluation.transfer import Pretrained, TransferData, TransferMethod
+from aemg_jax.evaluation.window_table import WindowTable
+from aemg_jax.sentences import cache
+from aemg_jax.sentences.views import View, view_path
+from aemg_jax.training import checkpoints
+
+RUN_FILE = 'run.json'
+RESULTS_FILE = 'results.json'
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+  """A named network; `protocols` are titles, empty is all."""
+  name: str
+  network: TransferMethod
+  protocols: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateConfig:
+  """Attributes:
+    title: of the report.
+    views: prepared sets of the run, by scale; 'fixed' also feeds the baselines.
+    protocols: which folds.
+    baselines: names of `baselines.BASELINES`.
+    networks: trained or probed for every fold.
+    seeds: of the networks.
+    probe_protocol: the protocol whose folds measure the codebook; empty measures none.
+    synthetic: the data come from a generator, and the report says so.
+  """
+  title: str
+  views: tuple[View, ...]
+  protocols: tuple[protocols.ProtocolConfig, ...]
+  baselines: tuple[str, ...] = ()
+  networks: tuple[Network, ...] = ()
+  seeds: tuple[int, ...] = (0,)
+  probe_protocol: str = 'loso'
+  synthetic: bool = False
+
+
+def run(config: EvaluateConfig, workdir: str, checkpoint: str = '', tokeniser: str = '',
+        split: str = '') -> None:
+  """Evaluates into workdir/results.json, predictions/ and figure_data/; rows already there are kept.
+
+  Args:
+    config: see EvaluateConfig.
+    workdir: holds prepared/VIEW of `aemg prepare`.
+    checkpoint: work directory of the masked model, for networks that start from it.
+    tokeniser: work directory of the VQ model, for the codebook's rows; '' leaves them out.
+    split: an explicit split table in place of the config's protocols.
+
+  Raises:
+    ValueError: prepared data of another config, a checkpoint of another size, a malformed split.
+  """
+  views = {v.name: cache.open_prepared(view_path(workdir, v.name), v.prepare) for v in config.views}
+  first = next(iter(views.values()))
+  segments, labels = first.segments, first.labels
+  wanted = config.protocols
+  if split:
+    wanted = (protocols.ProtocolConfig(kind='table', table=split),)
+  pretrained = _pretrained(checkpoint, config)
+  _write_run(config, workdir, first)
+  rows = _rows_so_far(workdir, labels)
+  data = TransferData(views, pretrained)
+  table = _window_table(views['fixed']) if config.baselines else None
+  for protocol in wanted:
+    folds = protocols.make_folds(segments, protocol)
+    for name, method, source, seeds in _methods(config, protocol, data, table):
+      _one(rows, workdir, labels, segments, protocol, folds, name, method, source, seeds, pretrained)
+  if tokeniser and config.probe_protocol:
+    probed = next(p for p in config.protocols if p.kind == config.probe_protocol)
+    codes = codebook.load(tokeniser, views['session'])
+    codebook.measure(codes, views['session'], protocols.make_folds(segments, probed), workdir)
+    showcase.codes_and_words(codes, views['session'], workdir)
+  showcase.recording(views['session'], workdir)
+
+
+def _methods(config: EvaluateConfig, protocol, data: TransferData, table: WindowTable | None):
+  for name in config.baselines:
+    yield name, baselines.baseline(name), table, (0,)
+  for network in config.networks:
+    if not network.protocols or protocol.title in network.protocols or protocol.kind == 'table':
+      yield network.name, network.network, data, config.seeds
+
+
+def _one(rows, workdir, labels, segments, protocol, folds, name, method, source, seeds, pretrained):
+  """One row, unless the same one is there: same method, settings, split, seeds and checkpoint."""
+  uses_checkpoint = getattr(method, 'start', '') == 'checkpoint'
+  checkpoint_hash = pretrained.hash if uses_checkpoint and pretrained else None
+  settings = {'method': config_lib.as_plain(method), 'protocol': config_lib.as_plain(protocol)}
+  identity = json.loads(json.dumps({
+      'method': name, 'protocol': protocol.title, 'config': settings, 'seeds': list(seeds),
+      'split_hash': splits.split_hash(folds), 'checkpoint_hash': checkpoint_hash}))
+  if any(all(row[k] == v for k, v in identity.items()) for row in rows):
+    logging.info('evaluate: %s %s is there already', protocol.title, name)
+    return
+  row, by_seed = protocols.evaluate(name, method, source, segments, len(labels), protocol, folds,
+                                    seeds, checkpoint_hash, settings)
+  for seed, predictions in by_seed.items():
+    path = pathlib.Path(workdir) / 'predictions' / f'{protocol.title}-{name}-seed{seed}.npz'
+    results.save_predictions(path, predictions, segments)
+  rows[:] = [r for r in rows if (r['method'], r['protocol']) != (name, protocol.title)] + [row]
+  results.write_results(pathlib.Path(workdir) / RESULTS_FILE, labels, rows)
+  logging.info('evaluate: %s %s: repetition %.1f %%, window %.1f %% (%.0f s)', protocol.title, name,
+               100 * row['mean']['repetition'], 100 * row['mean']['window'], row['wall_s'])
+
+
+def _pretrained(checkpoint: str, config: EvaluateConfig) -> Pretrained | None:
+  """The encoder of a checkpoint, which must have the shape of the config's encoders."""
+  wanted = [n.network for n in config.networks if n.network.start == 'checkpoint']
+  if not checkpoint:
+    if wanted:
+      raise ValueError('evaluate: networks start from a checkpoint, expected --checkpoint=WORKDIR')
+    return None
+  meta = checkpoints.load_meta(checkpoint)
+  stored = meta['job']['task']['model']['encoder']
+  for method in wanted:
+    found = cache.difference(stored, json.loads(json.dumps(config_lib.as_plain(method.model.encoder))))
+    if found:
+      raise ValueError(f'{checkpoint}: encoder of another size or kind: {found}')
+  encoder = checkpoints.load_params(checkpoint)['encoder']
+  return Pretrained(encoder, checkpoints.params_hash(encoder))
+
+
+def _window_table(prepared: cache.Prepared) -> WindowTable:
+  """Rectified signals in the device's unit: the fixed scale is multiplied back."""
+
+  def signal_of(segment: int):
+    row = prepared.rectified[segment]
+    return row['signal_tc'][:row['n_samples']] * prepared.config.rectify.fixed_scale
+
+  return WindowTable(prepared.segments, signal_of, len(prepared.labels),
+                     prepared.config.rectify.rate_hz)
+
+
+def _rows_so_far(workdir: str, labels) -> list[dict[str, Any]]:
+  path = pathlib.Path(workdir) / RESULTS_FILE
+  if not path.exists():
+    return []
+  stored = json.loads(path.read_text(encoding='utf-8'))
+  if stored['labels'] != list(labels):
+    raise ValueError(f'{path}: labels {stored["labels"]}, expected {list(labels)}; take another --workdir')
+  return stored['rows']
+
+
+def _write_run(config: EvaluateConfig, workdir: str, prepared: cache.Prepared) -> None:
+  datasets = [{'name': d['name'], 'version': d['version'], 'licence': d['licence'],
+               'synthetic': config.synthetic} for d in prepared.meta['datasets']]
+  stored = {'title': config.title, 'datasets': datasets}
+  path = os.path.join(workdir, RUN_FILE)
+  with open(path + '.tmp', 'w', encoding='utf-8') as file:
+    json.dump(stored, file, indent=1)
+  os.replace(path + '.tmp', path)
+
+
+def report(workdir: str) -> None:
+  """Writes report.html and report.md from what `run` left in the work directory."""
+  path = pathlib.Path(workdir) / RUN_FILE
+  if not path.exists():
+    raise ValueError(f'{path}: not found, expected a work directory of aemg evaluate')
+  stored = json.loads(path.read_text(encoding='utf-8'))
+  header = report_lib.RunHeader(
+      title=stored['title'], config=stored['title'], commit=results.git_commit(),
+      date=datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%d'),
+      hardware=f'{jax.device_count()} x {jax.devices()[0].device_kind}, {os.cpu_count()} cores, '
+      f'{platform.machine()}, jax {jax.__version__}',
+      datasets=tuple(report_lib.Dataset(**d) for d in stored['datasets']))
+  report_lib.write_report(workdir, header)

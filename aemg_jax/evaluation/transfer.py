@@ -1,0 +1,203 @@
+"""Networks as methods of the harness: from scratch, fine-tuned, or frozen with a closed-form head.
+
+Every fold starts from the same stored parameters (hash-checked) or from fresh ones, with a fresh head.
+"""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from aemg_jax.data import batches as batches_lib
+from aemg_jax.data import loader, splits
+from aemg_jax.evaluation import sentence_windows
+from aemg_jax.evaluation.baselines import pool_windows
+from aemg_jax.evaluation.results import Predictions
+from aemg_jax.models import ClassifierConfig, WindowCNNConfig, build
+from aemg_jax.models.heads import Embedder
+from aemg_jax.sentences.cache import Prepared
+from aemg_jax.training import loop, parallel, state
+from aemg_jax.training.augment import AugmentConfig
+from aemg_jax.training.checkpoints import params_hash
+from aemg_jax.training.optim import OptimConfig, make_tx
+from aemg_jax.training.tasks.supervised import SupervisedTask
+
+STARTS = ('scratch', 'checkpoint')
+TUNES = ('all', 'head', 'lda')
+_FORWARD_ROWS = 1024
+
+
+class Pretrained(NamedTuple):
+  """A checkpoint to start from. `encoder` is the subtree of parameters that transfers."""
+  encoder: Any
+  hash: str
+
+
+class TransferData(NamedTuple):
+  """What a network needs of a run: prepared sets by scale ('session', 'fixed'), and a checkpoint."""
+  views: dict[str, Prepared]
+  pretrained: Pretrained | None
+
+
+@dataclasses.dataclass(frozen=True)
+class TransferMethod:
+  """A network in the harness.
+
+  Attributes:
+    model: a Transformer over words or the window CNN; `classes` is set from the prepared set.
+    view: 'fixed' scale (no statistic of a person) or 'session' scale.
+    centre: features minus the 'training' subjects' mean or each 'session's own (transductive).
+    start: 'scratch' or 'checkpoint'.
+    tune: 'all' parameters, only the 'head', or a closed-form LDA on the frozen encoder ('lda').
+    optim, steps, batch_size: of the fold's training.
+    augment, smoothing: see the supervised task.
+    whole_sentence: score a repetition from whole sentences; else from its windows.
+    shrinkage: of the LDA.
+  """
+  model: ClassifierConfig | WindowCNNConfig = ClassifierConfig()
+  view: str = 'fixed'
+  centre: str = 'training'
+  start: str = 'scratch'
+  tune: str = 'all'
+  optim: OptimConfig = OptimConfig(learning_rate=2e-3, weight_decay=0.05, clip_norm=1.0)
+  steps: int = 400
+  batch_size: int = 64
+  augment: AugmentConfig = AugmentConfig()
+  smoothing: float = 0.1
+  whole_sentence: bool = True
+  shrinkage: float = 0.01
+
+  def __post_init__(self):
+    for name, known in (('start', STARTS), ('tune', TUNES), ('centre', batches_lib.CENTRES)):
+      if getattr(self, name) not in known:
+        raise ValueError(f'TransferMethod.{name}: got {getattr(self, name)!r}, expected one of {known}')
+
+  @property
+  def transductive(self) -> bool:
+    """Uses unlabelled data of the tested session."""
+    return self.centre == 'session' or self.view == 'session'
+
+  def predict(self, data: TransferData, fold: splits.Fold, seed: int) -> Predictions:
+    """Trains for the fold and predicts its test rows."""
+    prepared = data.views[self.view]
+    centre = batches_lib.make_centre(prepared, self.centre, _sessions(prepared, fold))
+    method = dataclasses.replace(self, model=dataclasses.replace(self.model, classes=len(prepared.labels)))
+    if self.tune == 'lda':
+      return method._predict_lda(data, fold, centre, seed)
+    params = method._train(data, fold, centre, seed)
+    forward = _LogProb(method.model)
+    segment_w, start_w, log_prob_wk = sentence_windows.map_windows(
+        prepared, fold.test, centre, functools.partial(_apply, forward, params))
+    segment_rows = np.unique([row.segment for row in fold.test]).astype(np.int32)
+    if not self.whole_sentence:
+      pooled = pool_windows(log_prob_wk, segment_w, segment_rows, 'mean_log_prob')
+      return Predictions(segment_w, start_w, log_prob_wk, segment_rows, pooled)
+    batch = batches_lib.sentence_arrays(prepared, *_crops(prepared, fold.test), centre)
+    log_prob_bk = _apply(forward, params, batch['words'])
+    slots_b = _slots(batch['words'], method.model.max_channels)
+    order = np.searchsorted(segment_rows, batch['segment'])
+    pooled_rk = np.zeros((len(segment_rows), log_prob_bk.shape[1]))
+    np.add.at(pooled_rk, order, log_prob_bk * slots_b[:, None])
+    pooled_rk /= np.bincount(order, weights=slots_b, minlength=len(segment_rows))[:, None]
+    return Predictions(segment_w, start_w, log_prob_wk, segment_rows, pooled_rk.astype(np.float32))
+
+  def _train(self, data: TransferData, fold: splits.Fold, centre, seed: int):
+    """Parameters after the fold's training."""
+    sources, weights = [], []
+    for rows in (fold.train, fold.calibration):
+      if rows:
+        source = batches_lib.sentence_arrays(data.views[self.view], *_crops(data.views[self.view], rows), centre)
+        sources.append({k: v for k, v in source.items() if k != 'segment'})
+        weights.append(0.5)
+    task = SupervisedTask(self.model, self.augment, self.smoothing)
+    settings = self.optim
+    if self.tune == 'head':
+      settings = dataclasses.replace(settings, frozen=('encoder',))
+    tx = make_tx(settings, self.steps)
+    feed = loader.Loader(sources, self.batch_size, seed, weights)
+    begin = state.init_state(task, tx, jax.tree.map(lambda x: x[:1], feed(0)), seed)
+    if self.start == 'checkpoint':
+      begin = state.start_from(begin, tx, {**begin.params, 'encoder': self._encoder(data)})
+    config = loop.LoopConfig(steps=self.steps, log_every=self.steps, checkpoint_every=self.steps,
+                             progress=False)
+    return jax.device_get(loop.fit(task, tx, feed, begin, config, name=fold.name).state.params)
+
+  def _encoder(self, data: TransferData):
+    """The checkpoint's encoder, unchanged since it was loaded."""
+    if data.pretrained is None:
+      raise ValueError("TransferMethod.start: 'checkpoint' without a checkpoint, expected --checkpoint")
+    if params_hash(data.pretrained.encoder) != data.pretrained.hash:
+      raise ValueError('the checkpoint changed in memory: a fold would not start from its own parameters')
+    return jax.tree.map(np.copy, data.pretrained.encoder)
+
+  def _predict_lda(self, data: TransferData, fold: splits.Fold, centre, seed: int) -> Predictions:
+    """Embeddings of single windows -> LDA; a repetition is the mean log probability."""
+    prepared = data.views[self.view]
+    if self.start == 'checkpoint':
+      encoder = self._encoder(data)
+    else:
+      encoder = _random_encoder(self.model, prepared, seed)
+    embed = functools.partial(_apply, Embedder(self.model), {'encoder': encoder})
+    parts = [sentence_windows.map_windows(prepared, rows, centre, embed, stride=prepared.config.word.slot_samples // 2)
+             for rows in (fold.train, fold.calibration) if rows]
+    if len(parts) == 2:
+      repeat = max(1, round(len(parts[0][0]) / len(parts[1][0])))
+      parts[1] = tuple(np.tile(x, (repeat,) + (1,) * (x.ndim - 1)) for x in parts[1])
+    segment = np.concatenate([p[0] for p in parts])
+    feature_wd = np.concatenate([p[2] for p in parts])
+    lda = LinearDiscriminantAnalysis(solver='lsqr', shrinkage=self.shrinkage)
+    lda.fit(feature_wd, prepared.segments['label'][segment])
+    segment_w, start_w, test_wd = sentence_windows.map_windows(prepared, fold.test, centre, embed)
+    log_prob_wk = np.full((len(test_wd), len(prepared.labels)), -80.0, np.float32)
+    log_prob_wk[:, lda.classes_] = np.maximum(lda.predict_log_proba(test_wd), -80.0)
+    segment_rows = np.unique([row.segment for row in fold.test]).astype(np.int32)
+    return Predictions(segment_w, start_w, log_prob_wk, segment_rows,
+                       pool_windows(log_prob_wk, segment_w, segment_rows, 'mean_log_prob'))
+
+
+@dataclasses.dataclass(frozen=True)
+class _LogProb:
+  """(params, words) -> [b, k] log probabilities, for parallel.map_batches."""
+  model: ClassifierConfig | WindowCNNConfig
+
+  def __call__(self, params, words):
+    return jax.nn.log_softmax(build(self.model).apply({'params': params}, words))
+
+
+def _apply(forward, params, words) -> np.ndarray:
+  """Rows in blocks of one size, so that one compiled step serves all folds."""
+  n = len(words.valid_n)
+  parts = []
+  for first in range(0, n, _FORWARD_ROWS):
+    row = np.minimum(np.arange(first, first + _FORWARD_ROWS), n - 1)
+    block = jax.tree.map(lambda x: np.asarray(x)[row], words)
+    parts.append(parallel.map_batches(forward, params, block)[:n - first])
+  return np.concatenate(parts)
+
+
+def _random_encoder(model: ClassifierConfig, prepared: Prepared, seed: int):
+  words = batches_lib.first_words(prepared)
+  params = jax.jit(build(model).init)(jax.random.key(seed), words)['params']
+  return jax.device_get(params['encoder'])
+
+
+def _sessions(prepared: Prepared, fold: splits.Fold) -> np.ndarray:
+  """Sessions that may give the training mean: of the source, or the target's labelled ones alone."""
+  rows = fold.train or fold.calibration
+  return np.unique(prepared.segments['session_index'][[row.segment for row in rows]])
+
+
+def _crops(prepared: Prepared, rows) -> tuple[list[int], list[tuple[int, int]]]:
+  rate_hz = prepared.config.rectify.rate_hz
+  return ([row.segment for row in rows],
+          [splits.crop_samples(prepared.segments, row, rate_hz) for row in rows])
+
+
+def _slots(words, max_channels: int) -> np.ndarray:
+  """[b] slots that hold a word."""
+  b = len(words.valid_n)
+  return words.valid_n.reshape(b, -1, max_channels).any(-1).sum(-1).astype(float)

@@ -1,0 +1,77 @@
+"""Gestures: baselines, Transformers from scratch and after pre-training, leave-one-subject-out and others.
+
+aemg evaluate --config=configs/gesture.py:myo_armband --workdir=W --checkpoint=W/masked --tokeniser=W/vq
+Variants: DATASET[,preset=paper].
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common, masked
+
+LDA = ('lda-hudgins', 'lda-hudgins-standardised', 'lda-log-hudgins', 'lda-ls4', 'lda-features',
+       'lda-features-centred')
+OPTIM = dict(learning_rate=2e-3, warmup_steps=100, weight_decay=0.05, clip_norm=1.0, b2=0.98)
+AUGMENT = dict(gain=0.4, noise=0.3, channel_dropout=0.2, single_slot=0.5, random_length=True)
+
+
+def _transformer(c, **changes):
+  model = dict(kind='ClassifierConfig', encoder=common.encoder(c['dataset'], c['preset'], c['size']),
+               pool='words' if c['preset'] == 'paper' else 'slots')
+  return dict(model=model, view='fixed', centre='training', optim=OPTIM, steps=400, batch_size=64,
+              augment=AUGMENT, smoothing=0.1) | changes
+
+
+def _default_methods(c):
+  session = dict(view='session', centre='session')
+  frozen = dict(tune='lda', whole_sentence=False, augment={}, **session)
+  fine_tune = dict(start='checkpoint', **session, optim=OPTIM | dict(learning_rate=1e-3))
+  cnn = dict(model=dict(kind='WindowCNNConfig', max_channels=common.DATASETS[c['dataset']]['channels']),
+             view='fixed', centre='none', optim=OPTIM, steps=600, batch_size=64, smoothing=0.1,
+             augment=dict(single_slot=1.0), whole_sentence=False)
+  return [
+      dict(name='cnn', network=cnn),
+      dict(name='transformer-scratch', network=_transformer(c)),
+      dict(name='transformer-scratch-centred', network=_transformer(c, **session)),
+      dict(name='random-encoder-lda', network=_transformer(c, **frozen), protocols=('loso', 'cross')),
+      dict(name='pretrained-lda', network=_transformer(c, start='checkpoint', **frozen)),
+      dict(name='pretrained-fine-tuned', network=_transformer(c, **fine_tune)),
+  ]
+
+
+def _paper_methods(c):
+  """The z-scored waveform, as published: a linear probe and fine-tuning after pre-training."""
+  session = dict(view='session', centre='none', batch_size=32, steps=300, augment={})
+  return [
+      dict(name='paper-scratch', network=_transformer(c, **session)),
+      dict(name='paper-pretrained-lda', network=_transformer(
+          c, start='checkpoint', tune='lda', whole_sentence=False, **session)),
+      dict(name='paper-pretrained-fine-tuned', network=_transformer(c, start='checkpoint', **session)),
+  ]
+
+
+def _protocols(data):
+  subjects = dict(subjects=data['evaluation'])
+  few = dict(kind='few_shot', calibration_sessions=data['calibration'], test_sessions=data['test'], **subjects)
+  if not data['calibration']:
+    return [dict(kind='loso', **subjects)]
+  return [
+      dict(kind='loso', **subjects),
+      dict(kind='within', calibration_sessions=data['calibration'], test_sessions=data['test'], **subjects),
+      dict(kind='cross', train_subjects=data['pretraining'], **subjects),
+      few | dict(fraction=0.01), few | dict(fraction=0.05), few | dict(fraction=0.0),
+  ]
+
+
+def get_config(variant=None):
+  """`default` compares all methods; `paper` adds the rows of the paper's preset."""
+  c = common.parse(variant)
+  data = common.DATASETS[c['dataset']]
+  paper = c['preset'] == 'paper'
+  return ConfigDict(dict(
+      title=f'Gestures of {c["dataset"]}',
+      views=[dict(name=scale, prepare=common.prepare(c['dataset'], c['preset'], scale))
+             for scale in ('session', 'fixed')],
+      protocols=_protocols(data)[:1] if paper else _protocols(data),
+      baselines=() if paper else LDA,
+      networks=_paper_methods(c) if paper else _default_methods(c),
+      seeds=(0,), probe_protocol='loso', synthetic=data['synthetic']))

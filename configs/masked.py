@@ -1,0 +1,27 @@
+"""Step 2: masked-word prediction of the codes of step 1.
+
+aemg train --config=configs/masked.py:myo_armband --prepared=W/prepared/session --init=W/vq --workdir=W/masked
+Variants: DATASET[,preset=paper][,size=base].
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+# METHOD section 5.1: gain jitter, channel dropout and noise make invariances; the target stays clean.
+AUGMENT = dict(gain=0.4, noise=0.3, channel_dropout=0.2)
+
+
+def get_config(variant=None):
+  """`default` predicts clean codes from augmented words, `paper` from masked words alone."""
+  c = common.parse(variant)
+  paper = c['preset'] == 'paper'
+  return ConfigDict(dict(
+      task=dict(kind='MaskedTask',
+                model=dict(encoder=common.encoder(c['dataset'], c['preset'], c['size'])),
+                augment={} if paper else AUGMENT,
+                mask=dict(ratio=0.5, slot_share=0.0 if paper else 0.5)),
+      prepare=common.prepare(c['dataset'], c['preset'], 'session'),
+      optim=dict(learning_rate=1e-3, warmup_steps=100, weight_decay=0.05, clip_norm=1.0),
+      loop=dict(steps=1500, checkpoint_every=500, log_every=10),
+      batch_size=64, subjects=common.DATASETS[c['dataset']]['pretraining'], centre='session'))

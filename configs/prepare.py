@@ -1,0 +1,17 @@
+"""Sentences of a dataset, with each session's own scale and with the device's fixed scale.
+
+aemg prepare --config=configs/prepare.py:myo_armband --data_dir=D --workdir=W
+Variants: DATASET[,preset=paper].
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config(variant=None):
+  """View 'session' feeds pre-training, view 'fixed' the strictly inductive rows."""
+  chosen = common.parse(variant)
+  views = [dict(name=scale, prepare=common.prepare(chosen['dataset'], chosen['preset'], scale))
+           for scale in ('session', 'fixed')]
+  return ConfigDict(dict(datasets=[common.DATASETS[chosen['dataset']]['path']], views=views))

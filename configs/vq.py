@@ -1,0 +1,33 @@
+"""Step 1: the tokeniser's codebook by vector-quantised reconstruction.
+
+aemg train --config=configs/vq.py:myo_armband --prepared=W/prepared/session --workdir=W/vq
+Variants: DATASET[,preset=paper][,size=base].
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+# K by METHOD section 5.4: a few hundred codes until data are thousands of hours.
+CODES = {'tiny': 256, 'base': 8192, 'large': 8192}
+
+
+def get_config(variant=None):
+  """`default` reconstructs log spectrum and log amplitude, `paper` the z-scored waveform."""
+  c = common.parse(variant)
+  paper = c['preset'] == 'paper'
+  codes = CODES[c['size']] * (4 if paper and c['size'] == 'tiny' else 1)
+  slot = 50 if paper else 52
+  depth = dict(layers=2) if paper and c['size'] == 'tiny' else {} if paper else dict(layers=0)
+  decoder = common.blocks(c['size'], layers=2 if paper else 0, dropout=0.0)
+  return ConfigDict(dict(
+      task=dict(kind='VQTask', model=dict(
+          encoder=common.encoder(c['dataset'], c['preset'], c['size'], mixing='words',
+                                 blocks=common.blocks(c['size'], dropout=0.0, **depth)),
+          quantiser=dict(codes=codes, width=32 if c['size'] == 'tiny' else common.SIZES[c['size']]['width']),
+          decoder=decoder, targets=('waveform',) if paper else ('spectrum', 'amplitude'),
+          slot_samples=slot, n_bins=slot // 2)),
+      prepare=common.prepare(c['dataset'], c['preset'], 'session'),
+      optim=dict(learning_rate=1e-3, warmup_steps=50, weight_decay=1e-4, clip_norm=1.0),
+      loop=dict(steps=600, checkpoint_every=200, log_every=10),
+      batch_size=32, subjects=common.DATASETS[c['dataset']]['pretraining'], centre='session'))
