@@ -4,6 +4,8 @@ Commands: prepare, train, evaluate, report, predict. A mistake of the user's is 
 and exit code 2.
 """
 
+import logging as std_logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -87,6 +89,7 @@ def run(argv: Sequence[str]) -> int:
       raise ValueError(f'aemg {argv[1]}: got {rest[1:]}, expected flags only')
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
+    logging.get_absl_handler().addFilter(_own_or_warning)
     COMMANDS[argv[1]]()
   except (ValueError, flags.Error, OSError, AttributeError, KeyError) as error:
     if isinstance(error, (AttributeError, KeyError)) and _CONFIG.present and _ours(error):
@@ -94,6 +97,14 @@ def run(argv: Sequence[str]) -> int:
     sys.stderr.write('error: ' + ' '.join(str(error).split()) + '\n')
     return 2
   return 0
+
+
+def _own_or_warning(record) -> bool:
+  """Keeps the chatter of orbax and TFDS, which log through absl too, off the terminal."""
+  if record.msg == 'Metadata file does not exist: %s':
+    return False  # orbax says so of every item that was written without metadata of its own
+  return record.levelno > std_logging.INFO or not any(
+      f'{os.sep}{name}{os.sep}' in record.pathname for name in ('orbax', 'tensorflow_datasets', 'jax'))
 
 
 def _ours(error: BaseException) -> bool:

@@ -16,6 +16,8 @@ from aemg_jax.records import Record
 from etils import epath
 import numpy as np
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core import writer as tfds_writer
+from tensorflow_datasets.proto import tf_example_pb2
 from tqdm import tqdm
 
 from data_builders.intake import Intake, parse_all, shard_jobs
@@ -156,6 +158,9 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         if record is not None:
           yield record.record_id, to_example(record)
 
+  def _example_writer(self) -> tfds_writer.ExampleWriter:
+    return _SortedWriter(file_format=self.info.file_format)
+
   def _log_download_bytes(self) -> None:
     """TFDS's own prints an unknown size here."""
 
@@ -174,6 +179,21 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         shards={p.name: {'bytes': p.stat().length, 'sha256': file_sha256(p)} for p in shards},
         **self._raw_metadata, **counts)
     (folder / REJECTS_FILE).write_text(json.dumps(counts, indent=1, sort_keys=True) + '\n')
+
+
+class _SortedWriter(tfds_writer.ExampleWriter):
+  """Writes each example with its features in order of name.
+
+  TFDS leaves that order to protobuf, which draws it anew in each process: the same records would
+  give other bytes, and so another fingerprint, on every build.
+  """
+
+  def write(self, path, examples):
+    return super().write(path, ((key, _sort_features(data)) for key, data in examples))
+
+
+def _sort_features(data: bytes) -> bytes:
+  return tf_example_pb2.Example.FromString(data).SerializeToString(deterministic=True)
 
 
 def file_sha256(path: epath.Path) -> str:

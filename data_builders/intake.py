@@ -76,7 +76,7 @@ class Intake:
       logging.warning('%s: %d rejected: %s', self.dataset, count, reason)
     return {
         'counts': {'records': self.n_records, 'subjects': len(self.subjects),
-                   'seconds': self.seconds, 'labels': dict(sorted(self.labels.items()))},
+                   'seconds': round(self.seconds, 3), 'labels': dict(sorted(self.labels.items()))},
         'reject_counts': dict(sorted(by_reason.items())),
         'rejects': [dataclasses.asdict(r) for r in self.rejects],
     }

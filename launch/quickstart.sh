@@ -65,6 +65,7 @@ step() {
   say "[$number/$steps] done in $((SECONDS - start)) s"
   running=''
 }
+
 # print_results REPORT: its table of results, without Markdown and with aligned columns.
 print_results() {
   awk -F ' *[|] *' '

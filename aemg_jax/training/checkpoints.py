@@ -10,6 +10,7 @@ Arrays are written as host numpy arrays, so no file depends on the number of dev
 
 import hashlib
 import os
+import pathlib
 import shutil
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -30,20 +31,24 @@ TEMPORARY = ocp.utils.TMP_DIR_SUFFIX
 class Checkpoints:
   """The checkpoints of one work directory; keeps the latest and the one of the lowest score."""
 
-  def __init__(self, workdir: str | os.PathLike, keep: int = 1):
-    """Opens or makes `workdir`/checkpoints, and removes what a killed run left half-written."""
+  def __init__(self, workdir: str | os.PathLike, keep: int = 1, track_best: bool = False):
+    """Opens or makes `workdir`/checkpoints, and removes what a killed run left half-written.
+
+    Args:
+      workdir: of the run.
+      keep: latest checkpoints kept.
+      track_best: keep the one of the lowest score too; only then does `save` take a score.
+    """
     self._path = os.path.join(os.path.abspath(workdir), FOLDER)
     os.makedirs(self._path, exist_ok=True)
     self._remove(lambda name: TEMPORARY in name)
-    managers = checkpoint_managers
-    policy = managers.AnyPreservationPolicy([
-        managers.LatestN(keep),
-        managers.BestN(get_metric_fn=_score, reverse=True, n=1,
-                       keep_checkpoints_without_metrics=False),
-    ])
+    policies = [checkpoint_managers.LatestN(keep)]
+    if track_best:
+      policies.append(checkpoint_managers.BestN(
+          get_metric_fn=_score, reverse=True, n=1, keep_checkpoints_without_metrics=False))
     self._manager = ocp.CheckpointManager(self._path, options=ocp.CheckpointManagerOptions(
-        preservation_policy=policy, enable_async_checkpointing=False,
-        best_fn=_score, best_mode='min'))
+        preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
+        best_fn=_score if track_best else None, best_mode='min', enable_async_checkpointing=False))
 
   @property
   def path(self) -> str:
@@ -118,7 +123,7 @@ class Checkpoints:
 
   def _check_space(self, host: TrainState) -> None:
     if _size_mb(host) > self._free_mb():
-      raise ValueError(f'{self._path}: disk full: a checkpoint needs about {_size_mb(host):.1f} MB, '
+      raise ValueError(f'{self._path}: disk full: a checkpoint needs {_size_mb(host):.1f} MB, '
                        f'{self._free_mb():.1f} MB are free')
 
   def _free_mb(self) -> float:
@@ -197,9 +202,8 @@ def _load(folder: str, item: str, abstract: PyTree | None) -> PyTree:
   """One item as numpy leaves; strict about names and shapes if `abstract` is given."""
   path = os.path.join(folder, item)
   try:
-    with ocp.StandardCheckpointer() as reader:
-      stored = reader.metadata(path).item_metadata.tree
-      shapes = _shapes(stored)
+    stored = ocp.StandardCheckpointHandler().metadata(pathlib.Path(path)).tree
+    shapes = _shapes(stored)
   except Exception as error:
     raise _damaged(path, error) from error
   if abstract is not None:

@@ -103,7 +103,7 @@ def fit(task: Task, tx: optax.GradientTransformation, batches: Batches, state: T
   """
   start_s = time.monotonic()
   # 1. The latest checkpoint replaces the whole state: parameters, codebook, optimiser, step, key.
-  store = Checkpoints(workdir, config.keep) if workdir is not None else None
+  store = _open(workdir, config) if workdir is not None else None
   restored = store.restore_latest(state) if store else None
   state = state if restored is None else restored
   first = int(state.step)
@@ -120,6 +120,10 @@ def fit(task: Task, tx: optax.GradientTransformation, batches: Batches, state: T
              dict(warn_below or {}), name)
   state = run.steps(state, first, batches)
   return Fit(state, run.history, time.monotonic() - start_s)
+
+
+def _open(workdir: str | os.PathLike, config: LoopConfig) -> Checkpoints:
+  return Checkpoints(workdir, config.keep, track_best=bool(config.best))
 
 
 @dataclasses.dataclass

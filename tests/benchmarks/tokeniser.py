@@ -2,9 +2,9 @@
 
   python tests/benchmarks/tokeniser.py --out tests/benchmarks/results/tokeniser_cpu.json
 
-Speeds are in channel-samples/s at the stage's own rate and in times real time (seconds of recording,
-all channels at once, per second of work). `channel_samples_2khz` gives every stage in samples of a
-2 kHz recording, the unit of the public NumPy tokeniser's 2.0 M channel-samples/s.
+Speeds are in channel-samples/s at the stage's own rate and in times real time (seconds of
+recording, all channels at once, per second of work). `channel_samples_2khz` gives every stage in
+samples of a 2 kHz recording, the unit of the public NumPy tokeniser's 2.0 M channel-samples/s.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from aemg_jax.signal import filters, resample
 SEGMENT_S = 5.2  # a repetition of 20 slots of 52 samples
 RAW_HZ, RATE_HZ = 2000.0, 200.0
 PUBLIC = {'channel_samples_2khz': 2.0e6, 'times_real_time': [83, 88],
-          'what': 'public NumPy tokeniser with its resampling, 2 loaded cores, as the task states it'}
+          'what': 'public NumPy tokeniser with its resampling on 2 loaded cores'}
 
 
 def timed(work, seconds: float) -> list[float]:

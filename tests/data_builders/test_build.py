@@ -14,8 +14,10 @@ import pytest
 
 from data_builders import build as build_lib
 from data_builders import intake
-from data_builders.myo_armband import make_dummy_data
+from data_builders.jobs import Job
+from data_builders.myo_armband import make_dummy_data, parser
 
+ROOT = pathlib.Path(build_lib.__file__).parents[1]
 EVALUATION = 'EvaluationDataset/Male2/training0'
 
 
@@ -47,12 +49,24 @@ def left_in(data_dir) -> list[str]:
                 if p.is_file() and p.name != '.lock')
 
 
-def test_any_number_of_workers_writes_the_same_bytes(tmp_path, raw, monkeypatch):
-  """Results taken as they come, or state (duplicates, counts) kept per worker."""
-  monkeypatch.setattr(intake, 'JOBS_PER_TASK', 3)
+def test_any_number_of_workers_writes_the_same_bytes(tmp_path, raw):
+  """Results taken as they come, state kept per worker, or an order drawn anew in each process."""
   one = bytes_of(build(tmp_path, raw))
   assert len(one) == 6  # one shard, features, info, metadata, licence, rejects
-  assert bytes_of(build(tmp_path, raw, 'built2', workers=2)) == one
+  command = [sys.executable, '-m', 'data_builders.build', 'myo_armband', '--raw', str(raw),
+             '--workers', '2', '--data_dir', str(tmp_path / 'built2')]
+  done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+  assert done.returncode == 0, done.stderr
+  folder = pathlib.Path(done.stdout.strip())
+  assert folder == tmp_path / 'built2/myo_armband/1.0.0' and bytes_of(folder) == one
+
+
+def test_workers_give_their_results_in_the_order_of_the_jobs():
+  """A pool that hands out the first finished; a last task that is dropped."""
+  jobs = [Job(f'EvaluationDataset/x{i}.dat', '', 0) for i in range(70)]  # 5 tasks, 4 run ahead
+  results = list(intake.parse_all(parser.parse, jobs, 2))
+  assert [job for job, _ in results] == jobs
+  assert [items[0].name for _, items in results] == [job.name for job in jobs]
 
 
 def test_a_zip_builds_the_same_dataset_as_its_folder(tmp_path, raw):
@@ -92,8 +106,7 @@ def test_a_killed_build_is_completed_by_the_next(tmp_path, raw):
             '  return os._exit(9) if self.n_records == 5 else take(self, *a)\n'
             'Intake.take = dies\n'
             f'build.build("myo_armband", {str(tmp_path / "built")!r}, {archive!r})\n')
-  root = pathlib.Path(build_lib.__file__).parents[1]
-  done = subprocess.run([sys.executable, '-c', script], capture_output=True, cwd=root, timeout=60)
+  done = subprocess.run([sys.executable, '-c', script], capture_output=True, cwd=ROOT, timeout=60)
   assert done.returncode == 9, done.stderr
   home = tmp_path / 'built/myo_armband'
   assert list(home.glob('incomplete.*')) and list(home.glob('.raw-*'))

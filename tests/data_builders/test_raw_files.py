@@ -28,7 +28,7 @@ def symlink(name):
 
 
 @pytest.mark.parametrize('name', [
-    '../evil.dat', 'a/../../evil.dat', '/tmp/evil.dat', 'C:/evil.dat', 'a\\..\\evil.dat'])
+    '../evil.dat', 'a/../../evil.dat', '/evil.dat', 'C:/evil.dat', 'a\\..\\evil.dat'])
 def test_an_entry_that_leads_outside_is_refused_before_anything_is_written(tmp_path, name):
   """A zip that overwrites files elsewhere (zip slip)."""
   entry = zipfile.ZipInfo('x')

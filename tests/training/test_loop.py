@@ -137,7 +137,7 @@ def test_best_and_latest_are_kept_and_metrics_written(tmp_path):
   fitted = loop.fit(TASK, TX, LOADER, _state(), config, workdir=tmp_path,
                     evaluate=lambda state: {'held_out': scores[int(state.step)]})
   assert sorted(os.listdir(tmp_path / 'checkpoints')) == ['4', '8']
-  store = checkpoints.Checkpoints(tmp_path)
+  store = checkpoints.Checkpoints(tmp_path, track_best=True)
   assert (store.best_step(), store.latest_step()) == (4, 8)
   written = [line['held_out'] for line in fitted.history if 'held_out' in line]
   assert written == list(scores.values())
