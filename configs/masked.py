@@ -10,6 +10,7 @@ from configs import common
 
 # METHOD section 5.1: gain jitter, channel dropout and noise make invariances; the target stays clean.
 AUGMENT = dict(gain=0.4, noise=0.3, channel_dropout=0.2)
+STEPS = {'synthetic_emg': 250, 'myo_armband': 2000}
 
 
 def get_config(variant=None):
@@ -23,5 +24,5 @@ def get_config(variant=None):
                 mask=dict(ratio=0.5, slot_share=0.0 if paper else 0.5)),
       prepare=common.prepare(c['dataset'], c['preset'], 'session'),
       optim=dict(learning_rate=1e-3, warmup_steps=100, weight_decay=0.05, clip_norm=1.0),
-      loop=dict(steps=1500, checkpoint_every=500, log_every=10),
+      loop=dict(steps=STEPS[c['dataset']], checkpoint_every=250, log_every=10),
       batch_size=64, subjects=common.DATASETS[c['dataset']]['pretraining'], centre='session'))

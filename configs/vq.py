@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from configs import common
 
 # K by METHOD section 5.4: a few hundred codes until data are thousands of hours.
+STEPS = {'synthetic_emg': 300, 'myo_armband': 600}
 CODES = {'tiny': 256, 'base': 8192, 'large': 8192}
 
 
@@ -29,5 +30,5 @@ def get_config(variant=None):
           slot_samples=slot, n_bins=slot // 2)),
       prepare=common.prepare(c['dataset'], c['preset'], 'session'),
       optim=dict(learning_rate=1e-3, warmup_steps=50, weight_decay=1e-4, clip_norm=1.0),
-      loop=dict(steps=600, checkpoint_every=200, log_every=10),
+      loop=dict(steps=STEPS[c['dataset']], checkpoint_every=200, log_every=10),
       batch_size=32, subjects=common.DATASETS[c['dataset']]['pretraining'], centre='session'))

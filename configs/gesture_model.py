@@ -1,0 +1,26 @@
+"""One gesture classifier from all labelled subjects, for `aemg predict`.
+
+aemg train --config=configs/gesture_model.py:myo_armband --prepared=W/prepared/fixed --workdir=W/model
+aemg predict --checkpoint=W/model --input=recording.npz --output=gestures.csv
+Variants: DATASET[,preset=paper][,size=base]. It trains on the evaluation subjects too, so its own
+accuracy says nothing: configs/gesture.py measures the same network on subjects it has not seen.
+Not yet run on real recordings.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common, gesture
+
+
+def get_config(variant=None):
+  """Strictly inductive: the device's fixed scale, the training subjects' mean; `paper` z-scores."""
+  c = common.parse(variant)
+  paper = c['preset'] == 'paper'
+  same = gesture.transformer(c)  # as configs/gesture.py's transformer-scratch
+  return ConfigDict(dict(
+      task=dict(kind='SupervisedTask', model=same['model'], smoothing=same['smoothing'],
+                augment={} if paper else same['augment']),
+      prepare=common.prepare(c['dataset'], c['preset'], same['view']), optim=same['optim'],
+      loop=dict(steps=same['steps'], checkpoint_every=200, log_every=10),
+      batch_size=same['batch_size'], subjects=common.DATASETS[c['dataset']]['evaluation'],
+      centre='none' if paper else same['centre']))
