@@ -39,13 +39,13 @@ def _default_methods(c):
   few = 'few_shot-5pct'
   return [
       dict(name='cnn', network=cnn, protocols=('loso',)),
-      dict(name='transformer-scratch', network=_transformer(c), protocols=('loso',)),
-      dict(name='transformer-scratch-centred', network=_transformer(c, **session), protocols=('loso', few)),
-      dict(name='transformer-scratch-centred', network=_transformer(c, steps=short, **session),
+      dict(name='transformer-scratch', network=transformer(c), protocols=('loso',)),
+      dict(name='transformer-scratch-centred', network=transformer(c, **session), protocols=('loso', few)),
+      dict(name='transformer-scratch-centred', network=transformer(c, steps=short, **session),
            protocols=('within',)),
-      dict(name='random-encoder-lda', network=_transformer(c, **frozen), protocols=('loso', 'cross')),
-      dict(name='pretrained-lda', network=_transformer(c, start='checkpoint', **frozen)),
-      dict(name='pretrained-fine-tuned', network=_transformer(c, **fine_tune),
+      dict(name='random-encoder-lda', network=transformer(c, **frozen), protocols=('loso', 'cross')),
+      dict(name='pretrained-lda', network=transformer(c, start='checkpoint', **frozen)),
+      dict(name='pretrained-fine-tuned', network=transformer(c, **fine_tune),
            protocols=('loso', few, 'within')),
   ]
 
@@ -54,8 +54,8 @@ def _paper_methods(c):
   """The z-scored waveform, as published: from scratch, and a linear probe after pre-training."""
   session = dict(view='session', centre='none', batch_size=32, steps=STEPS[c['dataset']] // 5, augment={})
   return [
-      dict(name='paper-scratch', network=_transformer(c, **session)),
-      dict(name='paper-pretrained-lda', network=_transformer(
+      dict(name='paper-scratch', network=transformer(c, **session)),
+      dict(name='paper-pretrained-lda', network=transformer(
           c, start='checkpoint', tune='lda', whole_sentence=False, **session)),
   ]
 
