@@ -52,7 +52,8 @@ def _default_methods(c):
 
 def _paper_methods(c):
   """The z-scored waveform, as published: from scratch, and a linear probe after pre-training."""
-  session = dict(view='session', centre='none', batch_size=32, steps=STEPS[c['dataset']] // 5, augment={})
+  session = dict(view='session', centre='none', batch_size=32, steps=STEPS[c['dataset']] // 5, augment={},
+                 optim=_optim(c) | dict(warmup_steps=20))
   return [
       dict(name='paper-scratch', network=transformer(c, **session)),
       dict(name='paper-pretrained-lda', network=transformer(
