@@ -7,10 +7,11 @@ and exit code 2.
 import logging as std_logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 
 from absl import flags, logging
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from aemg_jax.config import section
 
@@ -18,8 +19,9 @@ _CONFIG = config_flags.DEFINE_config_file('config', None, 'configs/X.py[:variant
 _WORKDIR = flags.DEFINE_string('workdir', '', 'folder of the run')
 _DATA_DIR = flags.DEFINE_string('data_dir', '', 'folder of built datasets (prepare)')
 _PREPARED = flags.DEFINE_multi_string('prepared', [], 'prepared set; repeat for a mixture (train)')
-_INIT = flags.DEFINE_string('init', '', 'work directory of the tokeniser (train of the masked task)')
-_CHECKPOINT = flags.DEFINE_string('checkpoint', '', 'work directory of a trained model (evaluate, predict)')
+_INIT = flags.DEFINE_string('init', '', 'work directory of the tokeniser (train, masked task)')
+_CHECKPOINT = flags.DEFINE_string('checkpoint', '',
+                                  'work directory of a trained model (evaluate, predict)')
 _TOKENISER = flags.DEFINE_string('tokeniser', '', 'work directory of the VQ model (evaluate)')
 _SPLIT = flags.DEFINE_string('split', '', 'explicit split table, CSV (evaluate)')
 _INPUT = flags.DEFINE_string('input', '', 'recording, NPZ (predict)')
@@ -81,22 +83,55 @@ COMMANDS: dict[str, Callable[[], None]] = {
 def run(argv: Sequence[str]) -> int:
   """Runs a command; returns the exit code. argv is [program, command, flags]."""
   try:
-    if len(argv) < 2 or argv[1].startswith('-') or argv[1] not in COMMANDS:
-      got = argv[1] if len(argv) > 1 else 'nothing'
-      raise ValueError(f'aemg: got {got}, expected one of {", ".join(COMMANDS)}')
-    rest = flags.FLAGS([argv[0], *argv[2:]])
-    if rest[1:]:
-      raise ValueError(f'aemg {argv[1]}: got {rest[1:]}, expected flags only')
-    logging.use_absl_handler()
-    logging.set_verbosity(logging.INFO)
-    logging.get_absl_handler().addFilter(_own_or_warning)
-    COMMANDS[argv[1]]()
-  except (ValueError, flags.Error, OSError, AttributeError, KeyError) as error:
-    if isinstance(error, (AttributeError, KeyError)) and _CONFIG.present and _ours(error):
-      raise
-    sys.stderr.write('error: ' + ' '.join(str(error).split()) + '\n')
-    return 2
+    command = _parse(argv)
+  except Exception as error:  # pylint: disable=W0718  # a config file may raise anything
+    return _fail(_parse_message(argv, error))
+  logging.use_absl_handler()
+  logging.set_verbosity(logging.INFO)
+  logging.get_absl_handler().addFilter(_own_or_warning)
+  try:
+    command()
+  except OSError as error:
+    return _fail(str(error))
+  except ValueError as error:
+    if not _ours(error):
+      raise  # numpy's or JAX's: no word for the user, but a fault of this package
+    return _fail(str(error))
   return 0
+
+
+def _parse(argv: Sequence[str]) -> Callable[[], None]:
+  """The command, with all flags parsed and the config file loaded."""
+  if len(argv) < 2 or argv[1] not in COMMANDS:
+    got = repr(argv[1]) if len(argv) > 1 else 'nothing'
+    raise ValueError(f'aemg: got {got}, expected one of {", ".join(COMMANDS)}')
+  rest = flags.FLAGS([argv[0], *argv[2:]])
+  if rest[1:]:
+    raise ValueError(f'aemg {argv[1]}: got {rest[1:]}, expected flags only')
+  if _CONFIG.value is not None and not isinstance(_CONFIG.value, ConfigDict):
+    getattr(_CONFIG.value, 'lock', None)  # a file that could not be loaded says so only now
+    raise ValueError(f'--config: got a {type(_CONFIG.value).__name__} from get_config(), '
+                     'expected a ConfigDict')
+  return COMMANDS[argv[1]]
+
+
+def _fail(message: str) -> int:
+  sys.stderr.write('error: ' + ' '.join(message.split()) + '\n')
+  return 2
+
+
+def _parse_message(argv: Sequence[str], error: Exception) -> str:
+  """One line about flags or the config file, whatever ml_collections wrapped round it."""
+  text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+  if 'Traceback' in text or isinstance(error, OSError):
+    text = text.strip().splitlines()[-1].strip()  # the end of a traceback, or of a list of attempts
+  elif _ours(error) or isinstance(error, flags.Error):
+    return text
+  named = ' '.join(arg for arg in argv[2:] if arg.startswith(('--config', '-config')))
+  frame = traceback.extract_tb(error.__traceback__)[-1]
+  if 'site-packages' in frame.filename or frame.filename.startswith('<'):
+    return f'{named}: ' + text.replace('\\n', '; ').replace("\\'", "'")
+  return f'{named}: {type(error).__name__}: {text} ({frame.filename}:{frame.lineno})'
 
 
 def _own_or_warning(record) -> bool:
@@ -108,11 +143,11 @@ def _own_or_warning(record) -> bool:
 
 
 def _ours(error: BaseException) -> bool:
-  """Whether the error rose in this package (a fault of ours), not in a config file or its flags."""
+  """Whether this package raised the error itself, with a message for the user."""
   trace = error.__traceback__
   while trace.tb_next is not None:
     trace = trace.tb_next
-  return 'aemg_jax' in trace.tb_frame.f_globals.get('__name__', '')
+  return trace.tb_frame.f_code.co_filename.startswith(os.path.dirname(__file__) + os.sep)
 
 
 def cli() -> None:

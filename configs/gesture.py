@@ -43,6 +43,8 @@ def _default_methods(c):
       dict(name='transformer-scratch-centred', network=transformer(c, **session), protocols=('loso', few)),
       dict(name='transformer-scratch-centred', network=transformer(c, steps=short, **session),
            protocols=('within',)),
+      dict(name='transformer-scratch-aligned', network=transformer(c, align=True, **session),
+           protocols=('loso',)),
       dict(name='random-encoder-lda', network=transformer(c, **frozen), protocols=('loso', 'cross')),
       dict(name='pretrained-lda', network=transformer(c, start='checkpoint', **frozen)),
       dict(name='pretrained-fine-tuned', network=transformer(c, **fine_tune),

@@ -10,7 +10,7 @@ from configs import common
 
 # METHOD section 5.1: gain jitter, channel dropout and noise make invariances; the target stays clean.
 AUGMENT = dict(gain=0.4, noise=0.3, channel_dropout=0.2)
-STEPS = {'synthetic_emg': 250, 'myo_armband': 2000}
+STEPS = {'synthetic_emg': 250, 'myo_armband': 1000}
 
 
 def get_config(variant=None):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aemg_jax.data import alignment, splits
 from aemg_jax.sentences import cache
 from aemg_jax.sentences.words import Words
 
@@ -18,9 +19,11 @@ class Centre:
   Attributes:
     mean_scf: one row per session of the prepared set; equal rows under 'training'.
     transductive: the mean of a session uses all of that session's unlabelled words.
+    element_s: [n_session] ring orientation of each session (see `alignment.dihedral`), if aligned.
   """
   mean_scf: np.ndarray
   transductive: bool
+  element_s: np.ndarray | None = None
 
 
 def make_centre(prepared: cache.Prepared, kind: str, train_sessions: Sequence[int]) -> Centre:
@@ -49,8 +52,33 @@ def centred(words: Words, session_b: np.ndarray, centre: Centre) -> Words:
   valid_bn = words.valid_n
   spectrum_bnf = np.where(valid_bn[..., None], words.spectrum_nf - mean_bnf[..., :-1], 0)
   amplitude_bn = np.where(valid_bn, words.amplitude_n - mean_bnf[..., -1], 0)
-  return words._replace(spectrum_nf=spectrum_bnf.astype(np.float32),
-                        amplitude_n=amplitude_bn.astype(np.float32))
+  words = words._replace(spectrum_nf=spectrum_bnf.astype(np.float32),
+                         amplitude_n=amplitude_bn.astype(np.float32))
+  if centre.element_s is None:
+    return words
+  return alignment.permute_words(words, centre.element_s[session_b], centre.mean_scf.shape[1])
+
+
+def aligned(prepared: cache.Prepared, centre: Centre, train_rows: Sequence[int],
+            target_rows: Sequence[int]) -> Centre:
+  """The centre with every session's place on the ring: labels of train_rows, target_rows unlabelled.
+
+  Args:
+    prepared: a set whose channels are one full ring.
+    centre: of each 'session'; a training mean would be in the raw frame.
+    train_rows, target_rows: segments.
+  """
+  if not centre.transductive:
+    raise ValueError("aligned: expected the centre of each 'session'")
+  channels = alignment.ring_channels(prepared.segments)
+  data = sentence_arrays(prepared, [*train_rows, *target_rows], None, centre)
+  subject_b = splits.column_keys(prepared.segments, 'subject')[data['segment']]
+  model, placed = alignment.fit_and_place(
+      data['words'], data['label'], subject_b, np.isin(data['segment'], train_rows), channels)
+  found = {s: model.element_of(s) for s in model.subject_s} | {s: p.element for s, p in placed.items()}
+  subject_s = splits.column_keys(prepared.sessions, 'subject')
+  element_s = np.array([found[s] if s in found else 0 for s in subject_s], np.int32)
+  return dataclasses.replace(centre, element_s=element_s)
 
 
 def sentence_arrays(prepared: cache.Prepared, segment_rows: Sequence[int],

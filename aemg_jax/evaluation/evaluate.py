@@ -54,6 +54,20 @@ class EvaluateConfig:
   probe_protocol: str = 'loso'
   synthetic: bool = False
 
+  def __post_init__(self):
+    names = [view.name for view in self.views]
+    for view in self.views:
+      if view.name != view.prepare.rectify.scale:  # or rows would not be what they say of the target
+        raise ValueError(f'EvaluateConfig.views: view {view.name!r} has the scale '
+                         f'{view.prepare.rectify.scale!r}, expected the one of its name')
+    needed = ['session'] + ['fixed'] * bool(self.baselines) + [n.network.view for n in self.networks]
+    missing = sorted(set(needed) - set(names))
+    if missing or len(set(names)) < len(names):
+      raise ValueError(f'EvaluateConfig.views: got {names}, expected each of {sorted(set(needed))} once')
+    kinds = [p.kind for p in self.protocols]
+    if self.probe_protocol and self.probe_protocol not in kinds:
+      raise ValueError(f'EvaluateConfig.probe_protocol: got {self.probe_protocol!r}, expected one of {kinds}')
+
 
 def run(config: EvaluateConfig, workdir: str, checkpoint: str = '', tokeniser: str = '',
         split: str = '') -> None:
@@ -76,12 +90,14 @@ def run(config: EvaluateConfig, workdir: str, checkpoint: str = '', tokeniser: s
   if split:
     wanted = (protocols.ProtocolConfig(kind='table', table=split),)
   pretrained = _pretrained(checkpoint, config)
+  for name in config.baselines:
+    baselines.baseline(name)
+  folds_of = {protocol: protocols.make_folds(segments, protocol) for protocol in wanted}
   _write_run(config, workdir, first)
   rows = _rows_so_far(workdir, labels)
   data = TransferData(views, pretrained)
   table = _window_table(views['fixed']) if config.baselines else None
-  for protocol in wanted:
-    folds = protocols.make_folds(segments, protocol)
+  for protocol, folds in folds_of.items():
     for name, method, source, seeds in _methods(config, protocol, data, table):
       _one(rows, workdir, labels, segments, protocol, folds, name, method, source, seeds, pretrained)
   if tokeniser and config.probe_protocol:
@@ -130,9 +146,14 @@ def _pretrained(checkpoint: str, config: EvaluateConfig) -> Pretrained | None:
       raise ValueError('evaluate: networks start from a checkpoint, expected --checkpoint=WORKDIR')
     return None
   meta = checkpoints.load_meta(checkpoint)
+  if 'job' not in meta or 'encoder' not in meta['job']['task']['model']:
+    raise ValueError(f'{checkpoint}: holds no sentence encoder, expected one that aemg train wrote')
   stored = meta['job']['task']['model']['encoder']
   for method in wanted:
     found = cache.difference(stored, json.loads(json.dumps(config_lib.as_plain(method.model.encoder))))
+    view = next(v for v in config.views if v.name == method.view)
+    found = found or cache.difference(
+        meta['job']['prepare']['word'], config_lib.as_plain(view.prepare.word), 'word')
     if found:
       raise ValueError(f'{checkpoint}: encoder of another size or kind: {found}')
   encoder = checkpoints.load_params(checkpoint)['encoder']
@@ -154,10 +175,20 @@ def _rows_so_far(workdir: str, labels) -> list[dict[str, Any]]:
   path = pathlib.Path(workdir) / RESULTS_FILE
   if not path.exists():
     return []
-  stored = json.loads(path.read_text(encoding='utf-8'))
+  stored = _read_json(path, ('labels', 'rows'))
   if stored['labels'] != list(labels):
     raise ValueError(f'{path}: labels {stored["labels"]}, expected {list(labels)}; take another --workdir')
   return stored['rows']
+
+
+def _read_json(path: pathlib.Path, keys: tuple[str, ...]) -> dict[str, Any]:
+  try:
+    stored = json.loads(path.read_text(encoding='utf-8'))
+  except ValueError as error:
+    raise ValueError(f'{path}: damaged ({error}), expected what aemg evaluate wrote') from error
+  if not isinstance(stored, dict) or not set(keys) <= set(stored):
+    raise ValueError(f'{path}: damaged, expected the keys {list(keys)}')
+  return stored
 
 
 def _write_run(config: EvaluateConfig, workdir: str, prepared: cache.Prepared) -> None:
@@ -175,7 +206,7 @@ def report(workdir: str) -> None:
   path = pathlib.Path(workdir) / RUN_FILE
   if not path.exists():
     raise ValueError(f'{path}: not found, expected a work directory of aemg evaluate')
-  stored = json.loads(path.read_text(encoding='utf-8'))
+  stored = _read_json(path, ('title', 'datasets'))
   header = report_lib.RunHeader(
       title=stored['title'], config=stored['title'], commit=results.git_commit(),
       date=datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%d'),

@@ -51,6 +51,7 @@ class TransferMethod:
     model: a Transformer over words or the window CNN; `classes` is set from the prepared set.
     view: 'fixed' scale (no statistic of a person) or 'session' scale.
     centre: features minus the 'training' subjects' mean or each 'session's own (transductive).
+    align: turn each wearer's electrode ring to the training wearers' (unlabelled target data).
     start: 'scratch' or 'checkpoint'.
     tune: 'all' parameters, only the 'head', or a closed-form LDA on the frozen encoder ('lda').
     optim, steps, batch_size: of the fold's training.
@@ -61,6 +62,7 @@ class TransferMethod:
   model: ClassifierConfig | WindowCNNConfig = ClassifierConfig()
   view: str = 'fixed'
   centre: str = 'training'
+  align: bool = False
   start: str = 'scratch'
   tune: str = 'all'
   optim: OptimConfig = OptimConfig(learning_rate=2e-3, weight_decay=0.05, clip_norm=1.0)
@@ -76,6 +78,11 @@ class TransferMethod:
       if getattr(self, name) not in known:
         raise ValueError(f'TransferMethod.{name}: got {getattr(self, name)!r}, expected one of {known}')
 
+    network = isinstance(self.model, ClassifierConfig)
+    if not network and (self.start == 'checkpoint' or self.tune != 'all'):
+      raise ValueError(f'TransferMethod.model: got {type(self.model).__name__}, expected a '
+                       'ClassifierConfig to start from a checkpoint or to freeze an encoder')
+
   @property
   def transductive(self) -> bool:
     """Uses unlabelled data of the tested session."""
@@ -85,6 +92,9 @@ class TransferMethod:
     """Trains for the fold and predicts its test rows."""
     prepared = data.views[self.view]
     centre = batches_lib.make_centre(prepared, self.centre, _sessions(prepared, fold))
+    if self.align and fold.train:
+      centre = batches_lib.aligned(prepared, centre, [row.segment for row in fold.train],
+                                   [row.segment for row in fold.calibration + fold.test])
     method = dataclasses.replace(self, model=dataclasses.replace(self.model, classes=len(prepared.labels)))
     if self.tune == 'lda':
       return method._predict_lda(data, fold, centre, seed)
@@ -144,6 +154,10 @@ class TransferMethod:
     embed = functools.partial(_apply, Embedder(self.model), {'encoder': encoder})
     parts = [sentence_windows.map_windows(prepared, rows, centre, embed, stride=prepared.config.word.slot_samples // 2)
              for rows in (fold.train, fold.calibration) if rows]
+    for part in parts:
+      if not len(part[0]):
+        raise ValueError(f'fold {fold.name!r}: a role with no window of '
+                         f'{prepared.config.word.slot_samples} samples to train on')
     if len(parts) == 2:
       repeat = max(1, round(len(parts[0][0]) / len(parts[1][0])))
       parts[1] = tuple(np.tile(x, (repeat,) + (1,) * (x.ndim - 1)) for x in parts[1])

@@ -60,15 +60,17 @@ def _crop(words: Words, key: jax.Array, config: AugmentConfig, max_channels: int
   n = words.valid_n.shape[0]
   slots = n // max_channels
   single_key, length_key, start_key = jax.random.split(key, 3)
-  held = jnp.maximum(words.valid_n.reshape(slots, -1).any(-1).sum(), 1)
+  used_s = words.valid_n.reshape(slots, -1).any(-1)  # a crop in seconds leaves the first ones empty
+  first = jnp.argmax(used_s)
+  held = jnp.maximum(slots - jnp.argmax(used_s[::-1]) - first, 1)
   length = jax.random.randint(length_key, (), 1, held + 1) if config.random_length else held
   single = jax.random.bernoulli(single_key, config.single_slot)
   length = jnp.where(single, 1, length)
-  start = jax.random.randint(start_key, (), 0, held - length + 1)
+  start = first + jax.random.randint(start_key, (), 0, held - length + 1)
   source_n = (jnp.arange(n) + start * max_channels) % n
   moved = jax.tree.map(lambda x: x[source_n] if x.ndim and x.shape[0] == n else x,
                        words._replace(bin_valid_f=None, fallback=None))
-  first_time = jnp.where(moved.time_n[0] > 0, moved.time_n[0] - 1, 0)
+  first_time = jnp.maximum(moved.time_n[:max_channels].max() - 1, 0)  # of absent words it is 0
   kept_n = jnp.arange(n) < length * max_channels
   return moved._replace(
       valid_n=moved.valid_n & kept_n, time_n=jnp.maximum(moved.time_n - first_time, 0),

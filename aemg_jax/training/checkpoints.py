@@ -167,6 +167,8 @@ def load_meta(path: str | os.PathLike) -> dict[str, Any]:
   try:
     with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
       meta = reader.restore(os.path.join(folder, 'meta'))
+  except ImportError:
+    raise  # a broken installation, not a damaged file
   except Exception as error:
     raise _damaged(f'{folder}/meta', error) from error
   if not isinstance(meta, dict) or 'params_hash' not in meta:
@@ -204,6 +206,8 @@ def _load(folder: str, item: str, abstract: PyTree | None) -> PyTree:
   try:
     stored = ocp.StandardCheckpointHandler().metadata(pathlib.Path(path)).tree
     shapes = _shapes(stored)
+  except ImportError:
+    raise  # a broken installation, not a damaged file
   except Exception as error:
     raise _damaged(path, error) from error
   if abstract is not None:
@@ -213,6 +217,8 @@ def _load(folder: str, item: str, abstract: PyTree | None) -> PyTree:
   try:
     with ocp.StandardCheckpointer() as reader:
       return reader.restore(path, target)
+  except ImportError:
+    raise  # a broken installation, not a damaged file
   except Exception as error:
     raise _damaged(path, error) from error
 

@@ -59,14 +59,15 @@ def run(job: JobConfig, prepared_dirs: Sequence[str], workdir: str, init: str = 
   sets = [cache.open_prepared(path, job.prepare) for path in prepared_dirs]
   if not sets:
     raise ValueError('train: no prepared set, expected --prepared=DIR')
-  job, extra = _with_tokeniser(job, init)
+  job, extra = _with_tokeniser(_with_classes(job, sets), init)
+  _check_grid(job)
   sources, centres = zip(*(_source(job, prepared) for prepared in sets))
   feed = loader.Loader(sources, job.batch_size, job.seed, job.weights or None)
   tx = optim.make_tx(job.optim, job.loop.steps)
   begin = state.init_state(job.task, tx, jax.tree.map(lambda x: x[:1], feed(0)), job.seed)
   if extra is not None:
     begin = begin.replace(extra=extra)
-  meta = _meta(job, sets, centres)
+  meta = _meta(job, sets, centres, extra)
   _check_workdir(workdir, meta)
   logging.info('train: %d sentences, %d parameters', feed.n_rows,
                sum(x.size for x in jax.tree.leaves(begin.params)))
@@ -93,6 +94,29 @@ def _source(job: JobConfig, prepared: cache.Prepared):
   return batches.SentenceSource(prepared, rows, centre), centre
 
 
+def _with_classes(job: JobConfig, sets: Sequence[cache.Prepared]) -> JobConfig:
+  """A supervised task has as many classes as its prepared sets have labels, which must be the same."""
+  if not isinstance(job.task, SupervisedTask):
+    return job
+  for other in sets[1:]:
+    if other.labels != sets[0].labels:
+      raise ValueError(f'{other.path}: labels {other.labels}, expected {sets[0].labels} as in {sets[0].path}')
+  model = dataclasses.replace(job.task.model, classes=len(sets[0].labels))
+  return dataclasses.replace(job, task=dataclasses.replace(job.task, model=model))
+
+
+def _check_grid(job: JobConfig) -> None:
+  """A model that takes another grid than the sentences' would mix up slots and channels in silence."""
+  model, sentence, word = job.task.model, job.prepare.sentence, job.prepare.word
+  expected = {'max_channels': sentence.max_channels, 'max_slots': sentence.max_slots,
+              'slot_samples': word.slot_samples, 'n_bins': word.n_bins}
+  for part in (getattr(model, 'encoder', model), model):
+    for name, value in expected.items():
+      if getattr(part, name, value) != value:
+        raise ValueError(f'JobConfig.task: {type(part).__name__}.{name}: got {getattr(part, name)}, '
+                         f'expected {value} as in JobConfig.prepare')
+
+
 def _with_tokeniser(job: JobConfig, init: str) -> tuple[JobConfig, Any]:
   """The masked task predicts the codes of a trained tokeniser: its model, parameters and codebook."""
   if not isinstance(job.task, MaskedTask):
@@ -101,9 +125,13 @@ def _with_tokeniser(job: JobConfig, init: str) -> tuple[JobConfig, Any]:
     return job, None
   if not init:
     raise ValueError('train: the masked task needs the tokeniser of step 1, expected --init=WORKDIR')
-  stored = checkpoints.load_meta(init)['job']['task']
+  stored_job = checkpoints.load_meta(init)['job']
+  stored = stored_job['task']
   if stored['kind'] != 'VQTask':
     raise ValueError(f'{init}: holds a {stored["kind"]}, expected the tokeniser of a VQTask')
+  found = cache.difference(stored_job['prepare'], config_lib.as_plain(job.prepare))
+  if found:
+    raise ValueError(f'{init}: a tokeniser of other words: prepare.{found}')
   vq = config_lib.section(VQConfig, stored['model'], f'{init}: task.model')
   model = dataclasses.replace(job.task.model, codes=vq.quantiser.codes)
   task = dataclasses.replace(job.task, vq=vq, model=model)
@@ -112,13 +140,15 @@ def _with_tokeniser(job: JobConfig, init: str) -> tuple[JobConfig, Any]:
   return dataclasses.replace(job, task=task), extra
 
 
-def _meta(job: JobConfig, sets: Sequence[cache.Prepared], centres) -> dict[str, Any]:
+def _meta(job: JobConfig, sets: Sequence[cache.Prepared], centres, extra) -> dict[str, Any]:
   """What a checkpoint must say of itself, as JSON."""
   labels = sets[0].labels
   meta = {'job': config_lib.as_plain(job), 'labels': list(labels),
           'prepared': [{'fingerprint': p.meta['fingerprint'], 'datasets': p.meta['datasets']} for p in sets]}
   if job.centre == 'training':
     meta['centre_cf'] = [[round(float(x), 6) for x in row] for row in centres[0].mean_scf[0]]
+  if extra is not None:
+    meta['tokeniser'] = checkpoints.params_hash(extra)
   return meta
 
 
@@ -132,7 +162,8 @@ def _check_workdir(workdir: str, meta: dict[str, Any]) -> None:
     if 'no checkpoint there' in str(error):
       return
     raise
-  old, new = ({**m['job'], 'loop': None, 'prepared': m['prepared']} for m in (stored, meta))
+  made_of = ('prepared', 'tokeniser')
+  old, new = ({**m['job'], 'loop': None, **{k: m[k] for k in made_of if k in m}} for m in (stored, meta))
   found = cache.difference(old, new)
   if found:
     raise ValueError(f'{workdir}: holds the checkpoint of another job: {found}; take another --workdir')
