@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+import sys
+from unittest import mock
 
 from absl import flags
 from absl.testing import flagsaver
@@ -32,11 +34,14 @@ WIDER = ClassifierConfig(dataclasses.replace(
     tiny_set.ENCODER, blocks=dataclasses.replace(tiny_set.BLOCKS, width=32)))
 
 
-@pytest.fixture(autouse=True)
-def _flags():
-  with flagsaver.flagsaver():
+def _run(argv):
+  """main.run as in a process of its own: ml_collections looks for overrides in sys.argv, and keeps
+  the last config file as a module."""
+  argv = ['aemg', *argv]
+  sys.modules.pop('config_config', None)
+  with flagsaver.flagsaver(), mock.patch.object(sys, 'argv', argv):
     flags.FLAGS.unparse_flags()
-    yield
+    return main.run(argv)
 
 
 @pytest.fixture(name='put')
@@ -71,7 +76,7 @@ def _refused(tmp_path, capsys):
   def refused(*argv):
     before = _files(tmp_path)
     capsys.readouterr()
-    code = main.run(['aemg', *argv])
+    code = _run(argv)
     lines = capsys.readouterr().err.strip().splitlines()
     assert code == 2
     assert [line for line in lines if not line[:1] in 'IW'] == lines[-1:], lines
@@ -111,10 +116,8 @@ def test_config_values(refused, put, tmp_path):
       ([config], ['no prepared set', '--prepared']),
       ([put('extra', 'from ml_collections import ConfigDict\ndef get_config():\n'
                      '  return ConfigDict(dict(bach_size=3))')], ['config.bach_size: unknown key'])):
-    flags.FLAGS.unparse_flags()
     extra = [f'--prepared={tiny_set.prepared().path}'] if 'batch_size=0' in argv[-1] else []
-    with flagsaver.flagsaver():
-      line = refused('train', *argv, workdir, *extra)
+    line = refused('train', *argv, workdir, *extra)
     assert all(word in line for word in words), line
 
 
@@ -139,7 +142,8 @@ def test_prepared_set_of_another_config(refused, put, tmp_path):
   """Catches: training on words of other settings."""
   line = refused('train', put('job', tiny_runs.job('vq')), f'--workdir={tmp_path / "new"}',
                  f'--prepared={tiny_set.prepared("session").path}')
-  assert "config.rectify.scale: made with 'session', expected 'fixed'" in line
+  assert 'prepared/session: stale or foreign' in line
+  assert 'config.rectify.fixed_scale: made with 1.0, expected 100.0' in line
 
 
 @pytest.mark.parametrize('split, words', [
@@ -206,13 +210,13 @@ def test_faults_of_ours_are_not_swallowed(monkeypatch, error):
     raise error
   monkeypatch.setitem(main.COMMANDS, 'report', broken)
   with pytest.raises(type(error)):
-    main.run(['aemg', 'report'])
+    _run(['report'])
 
 
 def test_numpys_own_value_errors_are_faults_of_ours(monkeypatch):
   """Catches: shapes that do not fit, inside numpy or JAX, told as bad input."""
   monkeypatch.setitem(main.COMMANDS, 'report', lambda: np.stack([np.zeros(2), np.zeros(3)]))
   with pytest.raises(ValueError, match='same shape'):
-    main.run(['aemg', 'report'])
+    _run(['report'])
   monkeypatch.setitem(main.COMMANDS, 'report', lambda: open('/no/such/file'))
-  assert main.run(['aemg', 'report']) == 2
+  assert _run(['report']) == 2

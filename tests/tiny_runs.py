@@ -15,8 +15,8 @@ from aemg_jax.training.tasks import MaskedTask, SupervisedTask, VQTask
 from tests import tiny_set
 
 QUANTISER = QuantiserConfig(codes=16, width=8, kmeans_words=256, kmeans_iterations=3)
-VQ = VQConfig(dataclasses.replace(tiny_set.ENCODER, mixing='words'), QUANTISER,
-              BlocksConfig(width=16, layers=0, heads=2, head_dim=8, mlp_dim=16))
+NO_LAYERS = BlocksConfig(width=16, layers=0, heads=2, head_dim=8, mlp_dim=16)
+VQ = VQConfig(dataclasses.replace(tiny_set.ENCODER, mixing='words', blocks=NO_LAYERS), QUANTISER, NO_LAYERS)
 TASKS = {
     'vq': VQTask(VQ),
     'masked': MaskedTask(MaskedConfig(tiny_set.ENCODER)),

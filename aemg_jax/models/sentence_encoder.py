@@ -146,18 +146,18 @@ class SentenceEncoder(nn.Module):
     own_bnf = jnp.concatenate([own_bnf, jnp.ones((b, n, 1))], axis=-1) * seen_bn[..., None]
     hidden_bn1 = (words.valid_n & masked_bn)[..., None].astype(own_bnf.dtype)
     own_bnf = jnp.concatenate([own_bnf, hidden_bn1], axis=-1)
-    place_bnq = jax.nn.one_hot(words.position_n, c.positions)
-    placed_bsqf = jnp.einsum('bscq,bscf->bsqf', place_bnq.reshape(b, s, -1, c.positions),
-                             own_bnf.reshape(b, s, -1, own_bnf.shape[-1]))
+    place_bscq = jax.nn.one_hot(words.position_n, c.positions).reshape(b, s, -1, c.positions)
+    placed_bsqf = jnp.einsum('bscq,bscf->bsqf', place_bscq, own_bnf.reshape(b, s, -1, own_bnf.shape[-1]))
     tok_bsd = nn.Dense(d, name='place')(placed_bsqf.reshape(b, s, -1))
     slot_valid_bs = words.valid_n.reshape(b, s, -1).any(-1)
     time_bs = words.time_n.reshape(b, s, -1).max(-1)
     tok_bsd += self._table('time', c.times, time_bs)
     slot_bsd = layers.Blocks(c.blocks, name='blocks')(tok_bsd, slot_valid_bs, keys_b)
-    word_bnd = jnp.repeat(slot_bsd, n // s, axis=1)
-    word_bnd += self._table('position', c.positions, words.position_n)
-    word_bnd += self._table('ring', c.rings, words.ring_n)
-    word_bnd = nn.LayerNorm(name='word_norm')(nn.gelu(nn.Dense(d, name='word')(word_bnd)))
+    # back to words by place as well: an added place vector alone could not tell channels apart
+    unplaced_bsqd = nn.Dense(c.positions * d, name='unplace')(slot_bsd).reshape(b, s, c.positions, d)
+    word_bnd = jnp.einsum('bscq,bsqd->bscd', place_bscq, unplaced_bsqd).reshape(b, n, d)
+    word_bnd = nn.gelu(word_bnd + self._table('ring', c.rings, words.ring_n))
+    word_bnd = nn.LayerNorm(name='word_norm')(nn.Dense(d, name='word')(word_bnd))
     return Encoded(word_bnd, slot_bsd, slot_valid_bs)
 
 

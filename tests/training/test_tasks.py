@@ -1,0 +1,131 @@
+"""The three tasks: any device count, padding, masks, and what a word weighs."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from aemg_jax.models import MaskedConfig
+from aemg_jax.training import parallel
+from aemg_jax.training.augment import AugmentConfig
+from aemg_jax.training.state import init_state
+from aemg_jax.training.task import Draw
+from aemg_jax.training.tasks import MaskedTask, SupervisedTask, VQTask
+from aemg_jax.training.tasks.masked import MaskConfig, draw_mask
+from aemg_jax.training.tasks.vq import target_and_weight
+from tests import tiny_runs, tiny_set
+from tests.fake_words import fake_words
+
+ONE, EIGHT = tuple(jax.devices()[:1]), tuple(jax.devices()[:8])
+SGD = optax.sgd(1.0)
+AUGMENT = AugmentConfig(gain=0.4, noise=0.3, channel_dropout=0.2)
+TASKS = {
+    'vq': VQTask(tiny_runs.VQ),
+    'masked': MaskedTask(MaskedConfig(tiny_set.ENCODER, 16), tiny_runs.VQ, AUGMENT),
+    'supervised': SupervisedTask(tiny_set.MODEL, AUGMENT, 0.1),
+}
+
+
+def _batch(b=16):
+  """Rows of very unequal length, absent words in between, two rows of weight 0."""
+  words = fake_words(b=b, valid_share=0.7)
+  valid_bn = words.valid_n & (np.arange(16)[None] < np.linspace(2, 16, b)[:, None])
+  return {'words': words._replace(valid_n=valid_bn), 'index': np.arange(b, dtype=np.int32),
+          'label': (np.arange(b) % 4 - 1).astype(np.int32),
+          'weight': (np.arange(b) % 8 > 0).astype(np.float32)}
+
+
+def _step(task, devices):
+  state = parallel.replicate(init_state(task, SGD, _batch(1), seed=0), devices)
+  state, scalars = parallel.train_step(task, SGD, devices)(
+      state, parallel.shard_batch(_batch(), devices))
+  return jax.device_get((state.params, state.extra, scalars)), state
+
+
+@pytest.mark.parametrize('name', TASKS)
+def test_eight_devices_equal_one_with_unequal_validity(name):
+  """Catches: a mean of per-device means; masks, dropout, augmentation, EMA counts or revived codes
+  that depend on which device holds a row."""
+  one, eight = _step(TASKS[name], ONE)[0], _step(TASKS[name], EIGHT)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), one, eight[0])
+  assert parallel.replicas_agree(eight[1])
+  assert one[2]['grad_norm'] > 0
+
+
+@pytest.fixture(name='masked', scope='module')
+def _masked():
+  """(task, state, jitted loss in training)."""
+  task = dataclasses.replace(TASKS['masked'], augment=AugmentConfig())
+  state = init_state(TASKS['masked'], SGD, _batch(1), seed=0)
+
+  @jax.jit
+  def loss(batch):
+    draw = Draw(jax.random.key(1), jnp.arange(16), 16)
+    return task.loss(state.params, state.extra, batch, draw, True)
+
+  return task, loss
+
+
+def test_absent_words_change_no_loss_of_the_masked_task(masked):
+  """(d) Catches: padding in attention, in a slot's sum, in the loss or in the code counts."""
+  total, (count, metrics, stats) = masked[1](_batch())
+  batch, words = _batch(), _batch()['words']
+  gone_bn = ~words.valid_n | (batch['weight'] == 0)[:, None]
+  batch['words'] = words._replace(
+      spectrum_nf=np.where(gone_bn[..., None], 50, words.spectrum_nf).astype(np.float32),
+      amplitude_n=np.where(gone_bn, -50, words.amplitude_n).astype(np.float32),
+      waveform_np=np.where(gone_bn[..., None], 9, words.waveform_np).astype(np.float32))
+  other, (count_2, metrics_2, stats_2) = masked[1](batch)
+  np.testing.assert_allclose(other, total, rtol=1e-6)
+  jax.tree.map(np.testing.assert_array_equal, (count, metrics, stats), (count_2, metrics_2, stats_2))
+
+
+def test_mask_and_complement_cover_each_valid_word_once(masked):
+  """Catches: words predicted twice or never, and rows of weight 0 in the count."""
+  batch = _batch()
+  n_valid = (batch['words'].valid_n & (batch['weight'] > 0)[:, None]).sum()
+  _, (count, metrics, stats) = masked[1](batch)
+  assert count == metrics['masked_accuracy'][1] == stats.sum() == n_valid
+
+
+def test_mask_ratio_and_whole_slots():
+  """Catches: the ratio taken of what is kept; slot masks that leave a channel of the slot visible."""
+  words = fake_words(b=400, valid_share=0.8)
+  keys_b = jax.random.split(jax.random.key(0), 400)
+  draw = lambda **fields: np.asarray(draw_mask(words, keys_b, MaskConfig(**fields), 4))
+  single_bn = draw(ratio=0.3, slot_share=0.0)
+  assert not (single_bn & ~words.valid_n).any()
+  assert single_bn.sum() / words.valid_n.sum() == pytest.approx(0.3, abs=0.02)
+  slots_bn = draw(ratio=0.3, slot_share=1.0)
+  whole = (slots_bn | ~words.valid_n).reshape(400, 4, 4).all(-1) | ~slots_bn.reshape(400, 4, 4).any(-1)
+  assert whole.all() and slots_bn.sum() / words.valid_n.sum() == pytest.approx(0.3, abs=0.05)
+  mixed = (draw(ratio=0.5, slot_share=0.5) | ~words.valid_n).reshape(400, 4, 4)
+  by_slot = (mixed.all(-1) | ~(mixed & words.valid_n.reshape(400, 4, 4)).any(-1)).all(-1).mean()
+  assert 0.4 < by_slot < 0.62
+  one = draw_mask(jax.tree.map(lambda x: x[7:8], words), keys_b[7:8], MaskConfig(), 4)
+  np.testing.assert_array_equal(one[0], np.asarray(draw_mask(words, keys_b, MaskConfig(), 4))[7])
+
+
+def test_a_word_weighs_one_whatever_its_length_and_band():
+  """Catches: long words or wide bands weighing more; padding samples or unheard bins in the target."""
+  words = fake_words(b=2, valid_share=0.6)
+  length_bn = np.where(np.arange(16) % 2, 30, 52)[None] * np.ones((2, 1), int)
+  bins = np.arange(26)[None] < np.array([[26], [9]])
+  words = words._replace(length_n=length_bn.astype(np.int32), bin_valid_f=bins)
+  for target, size in (('spectrum', 26), ('amplitude', 1), ('waveform', 52)):
+    value, weight = target_and_weight(words, target)
+    assert value.shape == weight.shape == (2, 16, size)
+    np.testing.assert_allclose(weight.sum(-1), words.valid_n, atol=1e-6)
+  spectrum = target_and_weight(words, 'spectrum')[1]
+  assert not spectrum[1, :, 9:].any() and spectrum[1, :, :9].any()
+  waveform = target_and_weight(words, 'waveform')[1]
+  assert not waveform[:, 1::2, 30:].any() and waveform[:, 0::2, 30:].any()
+
+
+def test_codes_of_the_masked_task_must_be_the_tokenisers():
+  """Catches: logits for 256 codes over a codebook of 16."""
+  with pytest.raises(ValueError, match="MaskedTask.model.codes: got 256, expected the tokeniser's 16"):
+    MaskedTask(MaskedConfig(tiny_set.ENCODER), tiny_runs.VQ)
