@@ -25,15 +25,14 @@ def transformer(c, steps=None, **changes):
   model = dict(kind='ClassifierConfig', encoder=common.encoder(c['dataset'], c['preset'], c['size']),
                pool='words' if c['preset'] == 'paper' else 'slots')
   return dict(model=model, view='fixed', centre='training', optim=_optim(steps), steps=steps,
-              batch_size=64, augment=AUGMENT, smoothing=0.1) | changes
+              batch_size=64, augment=AUGMENT, smoothing=0.1, whole_sentence=False) | changes
 
 
 def _default_methods(c):
   session = dict(view='session', centre='session')
-  frozen = dict(tune='lda', whole_sentence=False, augment={}, **session)
+  frozen = dict(tune='lda', augment={}, **session)
   # what two cores can afford of the rows that matter less
-  short = STEPS[c['dataset']] * 2 // 5
-  fine_tune = dict(start='checkpoint', steps=short, **session)
+  short, shorter = STEPS[c['dataset']] * 2 // 5, STEPS[c['dataset']] // 5
   cnn = dict(model=dict(kind='WindowCNNConfig', max_channels=common.DATASETS[c['dataset']]['channels']),
              view='fixed', centre='none', optim=_optim(short, 2e-3), steps=short,
              batch_size=64, smoothing=0.1, augment=dict(single_slot=1.0), whole_sentence=False)
@@ -42,14 +41,16 @@ def _default_methods(c):
       dict(name='cnn', network=cnn, protocols=('loso',)),
       dict(name='transformer-scratch', network=transformer(c), protocols=('loso',)),
       dict(name='transformer-scratch-centred', network=transformer(c, **session), protocols=('loso',)),
-      dict(name='transformer-scratch-centred', network=transformer(c, steps=short, **session),
+      dict(name='transformer-scratch-centred', network=transformer(c, steps=shorter, **session),
            protocols=(few, 'within')),
       dict(name='transformer-scratch-aligned', network=transformer(c, align=True, steps=short, **session),
            protocols=('loso',)),
       dict(name='random-encoder-lda', network=transformer(c, **frozen), protocols=('loso', 'cross')),
       dict(name='pretrained-lda', network=transformer(c, start='checkpoint', **frozen)),
-      dict(name='pretrained-fine-tuned', network=transformer(c, **fine_tune),
-           protocols=('loso', few, 'within')),
+      dict(name='pretrained-fine-tuned', network=transformer(c, start='checkpoint', steps=short, **session),
+           protocols=('loso',)),
+      dict(name='pretrained-fine-tuned', network=transformer(c, start='checkpoint', steps=shorter, **session),
+           protocols=(few, 'within')),
   ]
 
 
@@ -59,7 +60,7 @@ def _paper_methods(c):
   return [
       dict(name='paper-scratch', network=transformer(c, **session)),
       dict(name='paper-pretrained-lda', network=transformer(
-          c, start='checkpoint', tune='lda', whole_sentence=False, **session)),
+          c, start='checkpoint', tune='lda', **session)),
   ]
 
 

@@ -22,15 +22,16 @@ TASKS = {
     'masked': MaskedTask(MaskedConfig(tiny_set.ENCODER)),
     'supervised': SupervisedTask(tiny_set.MODEL, AugmentConfig(gain=0.1)),
 }
+OPTIM = OptimConfig(learning_rate=1e-2)
 STEPS = {'vq': 4, 'masked': 2, 'supervised': 30}
 
 
 def job(kind: str, **changes) -> jobs.JobConfig:
   """Batches of 16 with a checkpoint at the end, on fixed scale and the training mean."""
   loop = LoopConfig(STEPS[kind], log_every=1, checkpoint_every=100, progress=False)
-  return jobs.JobConfig(
-      TASKS[kind], tiny_set.FIXED, OptimConfig(learning_rate=1e-2), loop, batch_size=16,
-      subjects=('s0', 's1'), **({'centre': 'training'} | changes))
+  fields = dict(task=TASKS[kind], prepare=tiny_set.FIXED, optim=OPTIM, loop=loop, batch_size=16,
+                subjects=('s0', 's1'), centre='training')
+  return jobs.JobConfig(**(fields | changes))
 
 
 def run(kind: str, workdir: str, init: str = '', **changes):

@@ -46,9 +46,14 @@ def map_windows(prepared: cache.Prepared, rows: Sequence[splits.Row], centre: ba
       high = min(high, int(rectified['n_samples'][i]))
       inside_bw[i] = (starts >= low) & (starts + samples <= high)
     place_b, window = np.nonzero(inside_bw)
+    if not place_b.size:
+      continue
     words = Words(*(x[place_b, window] for x in words))
     session_b = prepared.segments['session_index'][segment_b[place_b]]
     segment_parts.append(segment_b[place_b].astype(np.int32))
     start_parts.append(starts[window])
     out_parts.append(fn(batches.centred(words, session_b, centre)))
+  if not out_parts:
+    raise ValueError(f'{prepared.path}: no window of {samples} samples in {len(rows)} crops, the '
+                     f'first of {rows[0].record_id!r}, expected some')
   return np.concatenate(segment_parts), np.concatenate(start_parts), np.concatenate(out_parts)

@@ -154,10 +154,6 @@ class TransferMethod:
     embed = functools.partial(_apply, Embedder(self.model), {'encoder': encoder})
     parts = [sentence_windows.map_windows(prepared, rows, centre, embed, stride=prepared.config.word.slot_samples // 2)
              for rows in (fold.train, fold.calibration) if rows]
-    for part in parts:
-      if not len(part[0]):
-        raise ValueError(f'fold {fold.name!r}: a role with no window of '
-                         f'{prepared.config.word.slot_samples} samples to train on')
     if len(parts) == 2:
       repeat = max(1, round(len(parts[0][0]) / len(parts[1][0])))
       parts[1] = tuple(np.tile(x, (repeat,) + (1,) * (x.ndim - 1)) for x in parts[1])

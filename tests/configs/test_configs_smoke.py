@@ -1,0 +1,106 @@
+"""Every config parses into its dataclass; the tiny ones run two steps on a synthetic recording or two."""
+
+import importlib
+import itertools
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+from aemg_jax.config import section
+from aemg_jax.data import splits
+from aemg_jax.evaluation.evaluate import EvaluateConfig
+from aemg_jax.evaluation.transfer import Pretrained, TransferData
+from aemg_jax.sentences import cache
+from aemg_jax.sentences.views import ViewsConfig
+from aemg_jax.training import checkpoints, jobs
+from configs import common
+from data_builders.synthetic_emg import generator
+from tests import tiny_set
+
+FOLDER = pathlib.Path(common.__file__).parent
+OF = {'prepare': ViewsConfig, 'vq': jobs.JobConfig, 'masked': jobs.JobConfig,
+      'gesture_model': jobs.JobConfig, 'gesture': EvaluateConfig}
+VARIANTS = [None] + [f'{d},preset={p},size={s}' for d, p, s in itertools.product(
+    common.DATASETS, common.PRESETS, common.SIZES)]
+
+
+def _get(name, variant):
+  return importlib.import_module(f'configs.{name}').get_config(variant)
+
+
+def test_every_config_is_tried_here():
+  """Catches: a new config without a smoke test."""
+  assert {p.stem for p in FOLDER.glob('*.py')} - {'__init__', 'common'} == set(OF)
+
+
+@pytest.mark.parametrize('name', OF)
+def test_every_variant_parses(name):
+  """Catches: a key that the dataclass does not know, a size or preset that cannot be built."""
+  for variant in VARIANTS:
+    parsed = section(OF[name], _get(name, variant).to_dict(), 'config')
+    assert hash(parsed) is not None
+  with pytest.raises(ValueError, match="preset: got 'papre', expected one of"):
+    _get(name, 'synthetic_emg,preset=papre')
+  with pytest.raises(ValueError, match="dataset: got 'nope', expected one of"):
+    _get(name, 'nope')
+
+
+@pytest.fixture(name='synthetic', scope='module')
+def _synthetic():
+  """(preset, scale) -> folder of one cycle of two subjects, prepared as the preset says."""
+  device = generator.DEVICES['ring8_200hz']
+  wanted = [job for job in generator.jobs(device) if job.name.split('/')[1] in ('S00', 'S01')]
+  records = [generator.generate(device, job)[0] for job in wanted if job.name.endswith('cycle00')]
+
+  def folder(preset, scale):
+    out = os.path.join(tiny_set.folder(), 'synthetic', preset, scale)
+    config = section(ViewsConfig, _get('prepare', f'synthetic_emg,preset={preset}').to_dict())
+    view = next(view for view in config.views if view.name == scale)
+    return tiny_set.write(out, records, view.prepare, generator.LABEL_NAMES[1:])
+
+  return folder
+
+
+def _small(config):
+  """As a user would: the same kind of model, in a size that compiles in a second."""
+  config.loop.update(steps=2, checkpoint_every=2, progress=False)
+  config.batch_size = 8
+  config.optim.warmup_steps = 1
+  model = config.task.model
+  model.encoder.blocks.update(width=16, heads=1, head_dim=16, mlp_dim=16)
+  model.encoder.blocks.layers = min(model.encoder.blocks.layers, 1)
+  if 'decoder' in model:
+    model.decoder.update(width=16, heads=1, head_dim=16, mlp_dim=16)
+    model.decoder.layers = min(model.decoder.layers, 1)
+    model.quantiser.update(codes=16, kmeans_words=64, kmeans_iterations=1)
+  return section(jobs.JobConfig, config.to_dict(), 'config')
+
+
+@pytest.mark.parametrize('preset', common.PRESETS)
+def test_two_steps_of_each_job(synthetic, preset, tmp_path):
+  """Catches: a preset whose words, grid, targets and model do not fit together."""
+  variant = f'synthetic_emg,preset={preset}'
+  for name, scale, init in (('vq', 'session', ''), ('masked', 'session', str(tmp_path / 'vq')),
+                            ('gesture_model', 'fixed', '')):
+    job = _small(_get(name, variant))
+    fit = jobs.run(job, [synthetic(preset, scale)], str(tmp_path / name), init)
+    assert [line['step'] for line in fit.history] == [0, 1]
+    assert all(np.isfinite(line['loss']) for line in fit.history)
+  assert checkpoints.load_meta(tmp_path / 'gesture_model')['labels'] == list(generator.SYNERGIES)
+
+
+@pytest.mark.parametrize('preset', common.PRESETS)
+def test_each_network_of_the_evaluation_gets_its_view(synthetic, preset):
+  """Catches: a method whose view, checkpoint or protocol the config does not give."""
+  config = section(EvaluateConfig, _get('gesture', f'synthetic_emg,preset={preset}').to_dict())
+  views = {v.name: cache.open_prepared(synthetic(preset, v.name), v.prepare) for v in config.views}
+  data = TransferData(views, Pretrained({}, ''))
+  titles = {protocol.title for protocol in config.protocols}
+  for network in config.networks:
+    assert network.network.view in data.views
+    assert set(network.protocols) <= titles | {'loso', 'cross'}
+    prepared = data.views[network.network.view]
+    assert network.network.model.max_channels == prepared.config.sentence.max_channels
+  assert len(splits.loso(views['fixed'].segments, ('ring8_200hz/S00', 'ring8_200hz/S01'))) == 2
