@@ -22,8 +22,8 @@ TASKS = {
     'masked': MaskedTask(MaskedConfig(tiny_set.ENCODER)),
     'supervised': SupervisedTask(tiny_set.MODEL, AugmentConfig(gain=0.1)),
 }
-OPTIM = OptimConfig(learning_rate=1e-2)
-STEPS = {'vq': 4, 'masked': 2, 'supervised': 30}
+OPTIM = OptimConfig(learning_rate=3e-2)
+STEPS = {'vq': 4, 'masked': 2, 'supervised': 12}
 
 
 def job(kind: str, **changes) -> jobs.JobConfig:

@@ -29,9 +29,8 @@ def test_the_held_out_subjects_data_change_no_trained_parameter():
   """Catches: the target in the centre, the scale, a batch or a moment of the optimiser. Its
   recordings times 1000 must leave the parameters as they are, to the bit."""
   folds = splits.loso(tiny_set.prepared().segments, tiny_set.SUBJECTS)
-  session = dataclasses.replace(METHOD, view='session', centre='session')
-  aligned = dataclasses.replace(session, align=True)
-  for method, view in ((METHOD, 'fixed'), (session, 'session'), (aligned, 'session')):
+  session = dataclasses.replace(METHOD, view='session', centre='session', align=True)
+  for method, view in ((METHOD, 'fixed'), (session, 'session')):
     quiet, loud = (_params(method, change, view, folds[2]) for change in ('', 's2'))
     jax.tree.map(np.testing.assert_array_equal, quiet, loud)
   other, louder = (_params(METHOD, change, 'fixed', folds[0]) for change in ('', 's2'))
@@ -72,4 +71,6 @@ def test_permuted_labels_give_chance():
     of = np.flatnonzero(table['subject'] == subject)
     label[of] = rng.permutation(label[of])
   shuffled = dataclasses.replace(prepared, segments=table | {'label': label})
-  assert abs(_accuracy(shuffled) - 1 / 3) < 0.2  # 36 repetitions: two and a half deviations
+  # 36 repetitions, so 2.5 deviations. Below chance is no leak: what a subject has more of by chance
+  # in training, it has less of in the test.
+  assert _accuracy(shuffled) < 1 / 3 + 0.2

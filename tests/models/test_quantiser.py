@@ -24,13 +24,13 @@ def test_reconstruction_gradient_reaches_the_encoder():
                     QuantiserConfig(codes=8, width=4), TINY)
   words, model = fake_words(), VQAutoencoder(config)
   codebook = quantiser.init_codebook(jax.random.key(1), config.quantiser)
-  params = model.init(jax.random.key(0), words, codebook)
+  params = jax.jit(model.init)(jax.random.key(0), words, codebook)
 
   def reconstruction(p):
     out = model.apply(p, words, codebook).output
     return jnp.mean((out['spectrum'] - words.spectrum_nf)**2)
 
-  grads = jax.grad(reconstruction)(params)['params']['encoder']
+  grads = jax.jit(jax.grad(reconstruction))(params)['params']['encoder']
   assert all(float(jnp.abs(g).max()) > 1e-8 for g in jax.tree.leaves(grads['feature']))
 
 

@@ -1,6 +1,7 @@
 """aemg predict: the same numbers as in evaluation, and one-line errors for what it cannot read."""
 
 import csv
+import dataclasses
 import os
 import subprocess
 import sys
@@ -20,8 +21,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 SUBJECT, PLACE = 's2', 7  # a repetition of a subject that did not train
 
 
-def _recording(change=''):
-  return [r for r in tiny_set.records(change=change) if r.subject == SUBJECT][PLACE]
+def _recording(factor=1.0):
+  record = [r for r in tiny_set.records() if r.subject == SUBJECT][PLACE]
+  return dataclasses.replace(record, signal_tc=factor * record.signal_tc)
 
 
 def _save(path, **changes):
@@ -76,14 +78,15 @@ def test_without_angles_the_ring_is_even_in_channel_order(model, tmp_path):
   assert _rows(tmp_path / 'a.csv') == _rows(tmp_path / 'b.csv')
 
 
-def test_session_scale_and_centre_are_the_recordings_own(model):
-  """Catches: the training set's mean or scale used where the recording's own is meant: a recording
-  1000 times as loud must give the same numbers."""
+@pytest.mark.parametrize('prepare', [tiny_set.SESSION, tiny_set.FIXED])
+def test_session_scale_and_centre_are_the_recordings_own(model, prepare):
+  """Catches: the training set's mean or scale used where the recording's own is meant: one that is
+  ten times as loud must give the same numbers (far above the power floor)."""
   params, task = checkpoints.load_params(model), tiny_runs.TASKS['supervised']
   meta = {'job': {'centre': 'session'}}
-  quiet, loud = (predict.log_probabilities(_recording(change), tiny_set.SESSION, task, params, meta)[1]
-                 for change in ('', SUBJECT))
-  np.testing.assert_allclose(quiet, loud, atol=1e-4)
+  quiet, loud = (predict.log_probabilities(_recording(factor), prepare, task, params, meta)[1]
+                 for factor in (1e4, 1e5))
+  np.testing.assert_allclose(np.exp(quiet), np.exp(loud), atol=2e-3)
 
 
 @pytest.mark.parametrize('changes, message', [

@@ -24,7 +24,8 @@ SGD = optax.sgd(1.0)
 AUGMENT = AugmentConfig(gain=0.4, noise=0.3, channel_dropout=0.2)
 TASKS = {
     'vq': VQTask(tiny_runs.VQ),
-    'masked': MaskedTask(MaskedConfig(tiny_set.ENCODER, 16), tiny_runs.VQ, AUGMENT),
+    'masked': MaskedTask(MaskedConfig(
+        dataclasses.replace(tiny_set.ENCODER, blocks=tiny_runs.NO_LAYERS), 16), tiny_runs.VQ, AUGMENT),
     'supervised': SupervisedTask(tiny_set.MODEL, AUGMENT, 0.1),
 }
 
@@ -58,8 +59,8 @@ def test_eight_devices_equal_one_with_unequal_validity(name):
 @pytest.fixture(name='masked', scope='module')
 def _masked():
   """(task, state, jitted loss in training)."""
-  task = dataclasses.replace(TASKS['masked'], augment=AugmentConfig())
-  state = init_state(TASKS['masked'], SGD, _batch(1), seed=0)
+  task = MaskedTask(MaskedConfig(tiny_set.ENCODER, 16), tiny_runs.VQ)
+  state = init_state(task, SGD, _batch(1), seed=0)
 
   @jax.jit
   def loss(batch):
