@@ -21,11 +21,13 @@ def get_config(variant=None):
   slot = 50 if paper else 52
   depth = dict(layers=2) if paper and c['size'] == 'tiny' else {} if paper else dict(layers=0)
   decoder = common.blocks(c['size'], layers=2 if paper else 0, dropout=0.0)
+  if c['size'] == 'large':  # the released parameter count leaves room for base's heads and MLP only
+    decoder |= dict(heads=common.SIZES['base']['heads'], mlp_dim=common.SIZES['base']['mlp_dim'])
   return ConfigDict(dict(
       task=dict(kind='VQTask', model=dict(
           encoder=common.encoder(c['dataset'], c['preset'], c['size'], mixing='words',
                                  blocks=common.blocks(c['size'], dropout=0.0, **depth)),
-          quantiser=dict(codes=codes, width=32 if c['size'] == 'tiny' else common.SIZES[c['size']]['width']),
+          quantiser=dict(codes=codes, width=32 if c['size'] == 'tiny' else 256),
           decoder=decoder, targets=('waveform',) if paper else ('spectrum', 'amplitude'),
           slot_samples=slot, n_bins=slot // 2)),
       prepare=common.prepare(c['dataset'], c['preset'], 'session'),

@@ -23,7 +23,7 @@ TASKS = {
     'supervised': SupervisedTask(tiny_set.MODEL, AugmentConfig(gain=0.1)),
 }
 OPTIM = OptimConfig(learning_rate=3e-2)
-STEPS = {'vq': 4, 'masked': 2, 'supervised': 12}
+STEPS = {'vq': 4, 'masked': 2, 'supervised': 20}
 
 
 def job(kind: str, **changes) -> jobs.JobConfig:

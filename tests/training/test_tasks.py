@@ -22,8 +22,9 @@ from tests.fake_words import fake_words
 ONE, EIGHT = tuple(jax.devices()[:1]), tuple(jax.devices()[:8])
 SGD = optax.sgd(1.0)
 AUGMENT = AugmentConfig(gain=0.4, noise=0.3, channel_dropout=0.2)
+DYING = dataclasses.replace(tiny_runs.QUANTISER, codes=64, decay=0.1, revive_below=0.5)
 TASKS = {
-    'vq': VQTask(tiny_runs.VQ),
+    'vq': VQTask(dataclasses.replace(tiny_runs.VQ, quantiser=DYING)),
     'masked': MaskedTask(MaskedConfig(
         dataclasses.replace(tiny_set.ENCODER, blocks=tiny_runs.NO_LAYERS), 16), tiny_runs.VQ, AUGMENT),
     'supervised': SupervisedTask(tiny_set.MODEL, AUGMENT, 0.1),
