@@ -67,7 +67,8 @@ def _workdir(tmp_path):
 
 
 def _files(folder):
-  return sorted(str(p) for p in folder.rglob('*') if 'prepared' not in p.parts)
+  return sorted(str(p) for p in folder.rglob('*')
+                if not {'prepared', '__pycache__'} & set(p.parts))
 
 
 @pytest.fixture(name='refused')
