@@ -87,7 +87,7 @@ def _codes(coded: Coded, prepared: cache.Prepared, workdir: str) -> None:
 
 
 def _typical_segment(prepared: cache.Prepared) -> int:
-  """The labelled segment of the most words, the first of them in table order."""
+  """The first segment of the second label (the first label is often rest), else the first labelled one."""
   labelled = np.flatnonzero(prepared.segments['label'] >= 0)
   second = np.flatnonzero(prepared.segments['label'] == min(1, len(prepared.labels) - 1))
   return int((second if len(second) else labelled)[0])
