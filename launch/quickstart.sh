@@ -2,7 +2,7 @@
 # From raw EMG to a leave-one-subject-out accuracy beside baselines, in one command.
 #
 #   bash launch/quickstart.sh                                    embedded synthetic EMG
-#   bash launch/quickstart.sh --dataset myo_armband --raw ZIP    real recordings, may take an hour
+#   bash launch/quickstart.sh --dataset myo_armband --raw ZIP    real recordings, hours on two cores
 #
 #   --dataset NAME    synthetic_emg (default) or myo_armband
 #   --raw PATH        the dataset's zip or folder; without it the public source is downloaded
