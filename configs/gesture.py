@@ -10,7 +10,7 @@ from configs import common
 
 LDA = ('lda-hudgins', 'lda-hudgins-standardised', 'lda-log-hudgins', 'lda-ls4', 'lda-features',
        'lda-features-centred')
-# Updates for each fold, about 24 epochs on MyoArmband (chosen on its pre-training subjects).
+# Updates for each fold. 1000 on MyoArmband was set after a look at its test subjects, see LEDGER.md.
 STEPS = {'synthetic_emg': 150, 'myo_armband': 1000}
 AUGMENT = dict(gain=0.4, noise=0.3, channel_dropout=0.2, single_slot=0.5, random_length=True)
 
