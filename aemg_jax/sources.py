@@ -17,7 +17,7 @@ from aemg_jax.records import Annotation, Label, Record, Sensor
 SPLIT = 'train'
 INFO_FILE = 'dataset_info.json'
 METADATA_FILE = 'metadata.json'
-METADATA_KEYS = ('licence', 'label_names', 'order', 'shards', 'counts', 'reject_counts', 'rejects')
+METADATA_KEYS = ('licence', 'label_names', 'common_names', 'order', 'shards', 'counts', 'reject_counts', 'rejects')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +28,7 @@ class DatasetMeta:
     name, config, version, licence: as the builder states them; config is '' where there is none.
     fingerprint: SHA-256 over name, config, version, label names and the checksum of every shard.
     label_names: every native label name, in the source's order.
+    common_names: label name -> common name of the gesture, where there is one.
     counts: records, subjects, seconds and labels.
     reject_counts: rejected raw files by reason.
     rejects: each rejected file: name, reason, detail.
@@ -38,6 +39,7 @@ class DatasetMeta:
   licence: str
   fingerprint: str
   label_names: tuple[str, ...]
+  common_names: Mapping[str, str]
   counts: Mapping[str, Any]
   reject_counts: Mapping[str, int]
   rejects: tuple[Mapping[str, str], ...]
@@ -121,7 +123,7 @@ def _meta(info: Mapping[str, Any], metadata: Mapping[str, Any]) -> DatasetMeta:
   return DatasetMeta(
       name=info['name'], config=config, version=info['version'], licence=metadata['licence'],
       fingerprint=fingerprint, label_names=tuple(metadata['label_names']),
-      counts=metadata['counts'], reject_counts=metadata['reject_counts'],
+      common_names=metadata['common_names'], counts=metadata['counts'], reject_counts=metadata['reject_counts'],
       rejects=tuple(metadata['rejects']))
 
 

@@ -17,6 +17,7 @@ import os
 import pathlib
 import shutil
 import sys
+from typing import Any
 
 from absl import logging
 
@@ -24,8 +25,10 @@ from data_builders import raw
 from data_builders.download import download
 from data_builders.jobs import REJECTS_FILE
 
-BUILDERS = ('myo_armband', 'synthetic_emg')
+BUILDERS = tuple(sorted(path.parent.name for path in
+                        pathlib.Path(__file__).parent.glob('*/*_dataset_builder.py')))
 DOWNLOADS = 'downloads'
+SAMPLE_DIR = 'sample'
 TFDS_DIR = '.tfds'
 
 
@@ -35,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
   logging.set_verbosity(logging.INFO)
   args = _arguments(argv)
   try:
-    folder = build(args.name, args.data_dir, args.raw, args.workers, args.skip_bad)
+    folder = build(args.name, args.data_dir, args.raw, args.workers, args.skip_bad,
+                   sample=args.sample, accept_licence=args.accept_license)
   except Exception as error:
     if is_disk_full(error):
       reason = f'{args.data_dir}: no space left on the disk, expected room for the set ({error})'
@@ -54,18 +58,25 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
   parser.add_argument('name', metavar='NAME', 
                       help=f'one of {", ".join(BUILDERS)}; NAME/CONFIG picks a configuration')
   parser.add_argument('--raw', 
-                      help='directory or zip with the raw files; downloaded when not given')
+                      help='directory, zip or tar with the raw files; downloaded when not given')
   parser.add_argument('--data_dir', required=True, help='where datasets go')
   parser.add_argument('--workers', type=int, default=1, 
                       help='processes that parse; any number gives the same bytes')
   parser.add_argument('--skip_bad', action='store_true',
                       help='count unusable files as rejects instead of stopping at the first')
+  parser.add_argument('--sample', action='store_true',
+                      help='download one subject only, where the source allows it, into D/sample')
+  parser.add_argument('--accept_license', action='store_true',
+                      help='download a set whose licence asks for consent, having read it')
   return parser.parse_args(argv)
 
 
 def build(name: str, data_dir: str, raw_path: str | None = None, workers: int = 1,
-          skip_bad: bool = False, progress: bool = True) -> pathlib.Path:
+          skip_bad: bool = False, progress: bool = True, sample: bool = False,
+          accept_licence: bool = False) -> pathlib.Path:
   """Builds `name` ('NAME' or 'NAME/CONFIG') unless it is there; returns its folder.
+
+  With `sample`, downloads the smallest part that gives a subject and builds below D/sample.
 
   Raises:
     ValueError: unknown name, bad raw data, or another build of the same dataset under way.
@@ -75,9 +86,11 @@ def build(name: str, data_dir: str, raw_path: str | None = None, workers: int = 
     raise ValueError(f'{name}: unknown dataset, expected one of {list(BUILDERS)}')
   if workers < 1:
     raise ValueError(f'--workers: got {workers}, expected at least 1')
-  import tensorflow_datasets as tfds  # here, because spawned workers import this module anew
-  tfds.disable_progress_bar()
-  cls = importlib.import_module(f'data_builders.{name}.{name}_dataset_builder').Builder
+  if sample:
+    if raw_path is not None:
+      raise ValueError(f'--raw: got {raw_path} with --sample, expected one of them')
+    data_dir = os.path.join(data_dir, SAMPLE_DIR)
+  cls = load_builder(name)
   if config and config not in cls.builder_configs:
     raise ValueError(f'{name}/{config}: unknown configuration, expected one of'
                      f' {sorted(cls.builder_configs)}')
@@ -92,21 +105,41 @@ def build(name: str, data_dir: str, raw_path: str | None = None, workers: int = 
       logging.info('%s: complete, kept', folder)
       return folder
     _remove_leftovers(home)
-    if raw_path is not None and not cls.URL:
+    paths = [raw_path] if raw_path is not None else _fetch(
+        make(), pathlib.Path(data_dir) / DOWNLOADS, sample, accept_licence, progress)
+    if raw_path is not None and cls.GENERATED:
       raise ValueError(f'--raw: got {raw_path}, expected nothing: {name} is generated')
-    downloaded = raw_path is None and bool(cls.URL)
-    if downloaded:
-      raw_path = download(cls.URL, pathlib.Path(data_dir) / DOWNLOADS, cls.registered_sha256(),
-                          progress)
-    raw_dir = None if raw_path is None else stack.enter_context(
-        raw.open_raw(os.fspath(raw_path), str(home)))
-    builder = make(raw_dir=raw_dir, workers=workers, skip_bad=skip_bad, progress=progress,
-                   require_published=downloaded)
+    raw_dirs = [stack.enter_context(raw.open_raw(os.fspath(p), str(home))) for p in paths]
+    builder = make(raw_dirs=raw_dirs, workers=workers, skip_bad=skip_bad, progress=progress,
+                   require_published=raw_path is None and not sample)
     try:
       builder.download_and_prepare(download_dir=str(home / TFDS_DIR), file_format='array_record')
     finally:
       shutil.rmtree(home / TFDS_DIR, ignore_errors=True)  # an empty folder of TFDS's
   return folder
+
+
+def load_builder(name: str) -> type:
+  """The builder class of the set `name`, one of BUILDERS."""
+  import tensorflow_datasets as tfds  # here, because spawned workers import this module anew
+  tfds.disable_progress_bar()
+  return importlib.import_module(f'data_builders.{name}.{name}_dataset_builder').Builder
+
+
+def _fetch(builder: Any, folder: pathlib.Path, sample: bool, accept_licence: bool,
+           progress: bool) -> list[pathlib.Path]:
+  """Downloads the archives of the builder's configuration; [] for generated data."""
+  if builder.GENERATED:
+    return []
+  urls = builder.urls(sample)
+  if not urls:
+    how = ('the source offers no part of it, expected no --sample' if sample else
+           f'expected --raw: {" ".join((builder.MANUAL_DOWNLOAD_INSTRUCTIONS or "").split())}')
+    raise ValueError(f'{builder.name}: cannot be downloaded; {how}')
+  if builder.MUST_ACCEPT and not accept_licence:
+    raise ValueError(f'{builder.name}: its licence asks for consent ({builder.LICENCE}; see'
+                     f' {builder.HOMEPAGE}), expected --accept_license after reading it')
+  return [download(url, folder, builder.registered_sha256(url), progress) for url in urls]
 
 
 @contextlib.contextmanager

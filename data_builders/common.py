@@ -5,10 +5,11 @@ A builder supplies `_jobs` (which files to parse) and `_parser` (one job -> reco
 `record_id`, one record at a time: no shuffling, so TFDS needs no TensorFlow at any size.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import hashlib
 import json
+import os
 from typing import Any
 
 from absl import logging
@@ -22,6 +23,7 @@ from tqdm import tqdm
 
 from data_builders.intake import Intake, parse_all, shard_jobs
 from data_builders.jobs import REJECTS_FILE, Job, Reject
+from data_builders.raw import content_sha256
 
 SPLIT = 'train'
 
@@ -75,6 +77,24 @@ def to_example(record: Record) -> dict[str, Any]:
   return example
 
 
+@dataclasses.dataclass(frozen=True)
+class Facts:
+  """One row of the table of all sets: the set as published, and what of it was at hand.
+
+  Attributes:
+    subjects: people, duplicates not counted.
+    channels, rate_hz, classes: in words where they differ between parts ('8 to 12').
+    size: of the download ('35 MB').
+    real_bytes: 'all', 'part' or 'none': how much of the published set the parser was run on.
+  """
+  subjects: str
+  channels: str
+  rate_hz: str
+  classes: str
+  size: str
+  real_bytes: str
+
+
 class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
   """Base of all builders. A subclass gives the attributes and methods marked "subclass".
 
@@ -83,46 +103,58 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     LICENCE: of the recordings, as the source states it (subclass).
     KNOWN_REJECTS: reasons that the published set is documented to contain. Those are counted; any
       other reason stops the build, unless `skip_bad` is given (subclass, optional).
-    URL: of the archive at the public source; '' for generated data (subclass).
-    PUBLISHED_SHA256: over the raw files of the published set; '' where unknown (subclass).
+    COMMON_NAMES: native label name -> name in `gestures.COMMON` (subclass, optional).
+    FACTS: the set's row in the table of all sets (subclass).
+    HOMEPAGE: of the public source (subclass).
+    URLS: of the archives there; () where a person must fetch them, which
+      MANUAL_DOWNLOAD_INSTRUCTIONS then explains (subclass).
+    SAMPLE_URLS: of the smallest part that gives one subject; () where the source has none.
+    MUST_ACCEPT: the licence asks for consent before a download (--accept_license).
+    GENERATED: there are no raw files.
+    PUBLISHED_SHA256: `raw.content_sha256` of the published set; '' where unknown (subclass).
   """
   HOMEPAGE = ''
-  URL = ''
+  URLS: tuple[str, ...] = ()
+  SAMPLE_URLS: tuple[str, ...] = ()
+  MUST_ACCEPT = False
+  GENERATED = False
   PUBLISHED_SHA256 = ''
+  FACTS: Facts
   LABEL_NAMES: tuple[str, ...] = ()
+  COMMON_NAMES: Mapping[str, str] = {}
   LICENCE = ''
   KNOWN_REJECTS: frozenset[str] = frozenset()
 
-  def __init__(self, *, raw_dir: str | None = None, workers: int = 1, skip_bad: bool = False,
+  def __init__(self, *, raw_dirs: Sequence[str] = (), workers: int = 1, skip_bad: bool = False,
                progress: bool = False, require_published: bool = False, **kwargs):
     """Args beyond TFDS's own.
 
-    raw_dir: folder with the raw files; None lets TFDS's download manager fetch them.
+    raw_dirs: folders with the raw files; none lets TFDS's download manager fetch them.
     workers: processes that parse. Any number gives the same bytes.
     skip_bad: count unusable files as rejects instead of stopping at the first.
     progress: show a bar.
     require_published: stop if the raw files differ from the published set.
     """
-    self._raw_dir, self._workers, self._progress = raw_dir, workers, progress
+    self._raw_dirs, self._workers, self._progress = tuple(raw_dirs), workers, progress
     self._skip_bad, self._require_published = skip_bad, require_published
     super().__init__(**kwargs)
 
   @classmethod
-  def registered_sha256(cls) -> str | None:
+  def registered_sha256(cls, url: str) -> str | None:
     """The archive's checksum in checksums.tsv, if its bytes were ever seen."""
     infos = cls.url_infos or {}
-    return infos[cls.URL].checksum if cls.URL in infos else None
+    return infos[url].checksum if url in infos else None
 
-  # Subclass: shapes, raw files, jobs and the parser.
+  def urls(self, sample: bool = False) -> tuple[str, ...]:
+    """What to download for this configuration: all of it, or the smallest part."""
+    return self.SAMPLE_URLS if sample else self.URLS
+
+  # Subclass: shapes, jobs and the parser.
   def _channels_and_dtype(self) -> tuple[int, Any]:
     raise NotImplementedError
 
-  def _locate_raw(self, dl_manager: tfds.download.DownloadManager) -> epath.Path | None:
-    """Folder with the raw files when none was given; None for generated data."""
-    raise NotImplementedError
-
-  def _jobs(self, raw_dir: epath.Path | None) -> tuple[Sequence[Job], str]:
-    """Jobs, such that record ids come out ascending, and a SHA-256 over names and raw bytes."""
+  def _jobs(self, folders: Sequence[str]) -> Sequence[Job]:
+    """Jobs, such that record ids come out ascending. Raises ValueError on a wrong layout."""
     raise NotImplementedError
 
   def _parser(self) -> Callable[[Job], Sequence[Record | Reject]]:
@@ -136,11 +168,12 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         metadata=tfds.core.MetadataDict())
 
   def _shard_iterators_per_split(self, dl_manager):
-    raw_dir = epath.Path(self._raw_dir) if self._raw_dir else self._locate_raw(dl_manager)
-    jobs, raw_sha256 = self._jobs(raw_dir)
-    published = raw_sha256 == self.PUBLISHED_SHA256
+    folders = self._raw_dirs or self._locate_raw(dl_manager)
+    jobs = self._jobs(folders)
+    raw_sha256 = '' if self.GENERATED else content_sha256(jobs)
+    published = bool(self.PUBLISHED_SHA256) and raw_sha256 == self.PUBLISHED_SHA256
     if self.PUBLISHED_SHA256 and not published:
-      message = (f'{raw_dir}: the {len(jobs)} raw files have sha256 {raw_sha256}, expected'
+      message = (f'{", ".join(folders)}: the {len(jobs)} raw files have sha256 {raw_sha256}, expected'
                  f' {self.PUBLISHED_SHA256} as published')
       if self._require_published:
         raise ValueError(message)
@@ -149,6 +182,15 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     self._raw_metadata = {'raw_sha256': raw_sha256, 'raw_is_published': published}
     self._bar.reset(len(jobs))
     return {SPLIT: [lambda part=part: self._examples(part) for part in shard_jobs(jobs)]}
+
+  def _locate_raw(self, dl_manager: tfds.download.DownloadManager) -> list[str]:
+    """Where TFDS's own download manager puts the raw files, when none were given."""
+    if self.GENERATED:
+      return []
+    if not self.urls():
+      return [os.fspath(dl_manager.manual_dir)]
+    folders = dl_manager.download_and_extract(list(self.urls()))
+    return [os.fspath(f) for f in (folders if isinstance(folders, list) else [folders])]
 
   def _examples(self, jobs: Sequence[Job]) -> Iterator[tuple[str, dict[str, Any]]]:
     for job, items in parse_all(self._parser(), jobs, self._workers):
@@ -175,7 +217,8 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     folder = epath.Path(self.data_dir)  # TFDS's incomplete folder: renamed when all is written
     shards = sorted(p for p in folder.iterdir() if '-of-' in p.name)
     self.info.metadata.update(
-        licence=self.LICENCE, label_names=list(self.LABEL_NAMES), order='record_id',
+        licence=self.LICENCE, label_names=list(self.LABEL_NAMES),
+        common_names=dict(self.COMMON_NAMES), order='record_id',
         shards={p.name: {'bytes': p.stat().length, 'sha256': file_sha256(p)} for p in shards},
         **self._raw_metadata, **counts)
     (folder / REJECTS_FILE).write_text(json.dumps(counts, indent=1, sort_keys=True) + '\n')

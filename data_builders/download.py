@@ -6,10 +6,11 @@ import os
 import pathlib
 import urllib.error
 import urllib.request
-import zipfile
 
 from absl import logging
 from tqdm import tqdm
+
+from data_builders.raw import is_archive
 
 TIMEOUT_S = 60
 BLOCK_BYTES = 1 << 20
@@ -18,14 +19,14 @@ PART_SUFFIX = '.part'
 
 def download(url: str, folder: pathlib.Path, sha256: str | None = None,
              progress: bool = False) -> pathlib.Path:
-  """Returns the path of the zip behind `url`, fetched unless it is there already.
+  """Returns the path of the archive behind `url`, fetched unless it is there already.
 
   Where the project registers no checksum (`sha256` None), that of the first download is written
   beside the file, and every later one must agree with it. The caller sees to it that no other
   process downloads the same file.
 
   Raises:
-    ValueError: network failure, a web page instead of a zip, a short or different file. Nothing of
+    ValueError: network failure, a web page instead of an archive, a short or different file. Nothing of
       the download is left then.
   """
   folder.mkdir(parents=True, exist_ok=True)
@@ -42,7 +43,7 @@ def download(url: str, folder: pathlib.Path, sha256: str | None = None,
   part = path.with_name(f'{path.name}.{os.getpid()}{PART_SUFFIX}')
   try:
     found = _fetch(url, part, progress)
-    if not zipfile.is_zipfile(part):
+    if not is_archive(part):
       raise ValueError(f'{url}: {part.stat().st_size} bytes came that are no complete zip, expected'
                        ' one (cut short? give a copy with --raw)')
     _check_sha256(url, found, expected)

@@ -1,13 +1,18 @@
-"""Raw files from a directory or a zip, read as if the zip were hostile."""
+"""Raw files from directories, zips and tars, read as if the archives were hostile."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import contextlib
+import hashlib
 import os
+import re
 import shutil
 import stat
+import tarfile
 import tempfile
 import zipfile
 import zlib
+
+from data_builders.jobs import Job
 
 MAX_BYTES = 2 << 40
 MAX_RATIO = 200  # text tables reach 20, DEFLATE itself 1032
@@ -17,22 +22,101 @@ RAW_PREFIX = '.raw-'
 
 @contextlib.contextmanager
 def open_raw(path: str, scratch: str) -> Iterator[str]:
-  """Yields a folder with the raw files; a zip is unpacked below `scratch` and removed afterwards.
+  """Yields a folder with the raw files; an archive is unpacked below `scratch`, and removed after.
 
   Raises:
-    ValueError: when `path` is neither, or the zip is broken or unsafe.
+    ValueError: when `path` is neither, or the archive is broken or unsafe.
   """
   if os.path.isdir(path):
     yield path
     return
   if not os.path.isfile(path):
-    raise ValueError(f'{path}: no such file or directory, expected a directory or a zip')
+    raise ValueError(f'{path}: no such file or directory, expected a directory, a zip or a tar')
   folder = tempfile.mkdtemp(prefix=RAW_PREFIX, dir=scratch)
   try:
-    unzip(path, folder)
+    if zipfile.is_zipfile(path) or not _is_tar(path):
+      unzip(path, folder)
+    else:
+      untar(path, folder)
     yield folder
   finally:
     shutil.rmtree(folder)
+
+
+def find_files(folders: Sequence[str], pattern: str, expected: str) -> list[Job]:
+  """Every file whose path ends as `pattern` says, wherever the layout begins, in order of name.
+
+  Args:
+    folders: to walk.
+    pattern: regular expression over the source's own part of the path, with '/' between folders.
+      Other files are ignored.
+    expected: the layout in words, for the error.
+
+  Returns:
+    Jobs whose `name` is the part of the path that matched.
+
+  Raises:
+    ValueError: if no file matches, or two match under one name.
+  """
+  whole = re.compile(f'(?:.*/)?(?P<its_name>{pattern})', re.DOTALL)
+  jobs = {}
+  for top in map(os.fspath, folders):
+    for folder, _, names in os.walk(top):
+      for name in names:
+        path = os.path.join(folder, name)
+        match = whole.fullmatch(os.path.relpath(path, top).replace(os.sep, '/'))
+        if match is None:
+          continue
+        job = Job(match['its_name'], path, os.path.getsize(path))
+        if job.name in jobs:
+          raise ValueError(f'{path}: {job.name} is there twice, also as {jobs[job.name].path},'
+                           ' expected one copy of the set')
+        jobs[job.name] = job
+  if not jobs:
+    raise ValueError(f'{", ".join(map(os.fspath, folders))}: holds no {expected}')
+  return [jobs[name] for name in sorted(jobs)]
+
+
+def content_sha256(jobs: Sequence[Job]) -> str:
+  """One checksum over names and bytes of all files, however they were packed."""
+  total = hashlib.sha256()
+  for job in sorted(jobs, key=lambda job: job.name):
+    with open(job.path, 'rb') as f:
+      total.update(f'{hashlib.file_digest(f, "sha256").hexdigest()}  {job.name}\n'.encode())
+  return total.hexdigest()
+
+
+def is_archive(path: str) -> bool:
+  """A complete zip, or something that begins like a tar."""
+  return zipfile.is_zipfile(path) or _is_tar(path)
+
+
+def _is_tar(path: str) -> bool:
+  try:
+    return tarfile.is_tarfile(path)
+  except (EOFError, zlib.error, OSError):
+    return False
+
+
+def untar(path: str, folder: str) -> None:
+  """Unpacks a tar, plain or compressed, below `folder`; files and folders only."""
+  room, size = shutil.disk_usage(folder).free, os.path.getsize(path)
+  total, names = 0, set()
+  try:
+    with tarfile.open(path) as archive:
+      for entry in archive:  # read as a stream: a bomb is seen before it is written
+        _check_name(path, entry.name)
+        if entry.name in names and not entry.isdir():
+          raise ValueError(f'{path}: entry {entry.name!r} occurs twice, expected unique names')
+        if not (entry.isreg() or entry.isdir()):
+          raise ValueError(f'{path}: entry {entry.name!r} is a link or device, expected files and'
+                           ' folders')
+        names.add(entry.name)
+        total += entry.size
+        _check_total(path, total, size, room)
+        archive.extract(entry, folder, filter='data')
+  except (tarfile.TarError, EOFError, zlib.error) as error:
+    raise ValueError(f'{path}: {error}, expected a complete tar (is the file cut short?)') from error
 
 
 def unzip(path: str, folder: str) -> None:
@@ -52,10 +136,7 @@ def _check_entries(path: str, entries: list[zipfile.ZipInfo], free_bytes: int) -
   names = set()
   for entry in entries:
     name = entry.filename
-    parts = name.split('/')
-    if not name or name.startswith('/') or '..' in parts or '\\' in name or ':' in parts[0]:
-      raise ValueError(f'{path}: entry {name!r} leads outside the archive, expected a relative'
-                       ' path')
+    _check_name(path, name)
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
       raise ValueError(f'{path}: entry {name!r} is a link or device, expected files and folders')
@@ -64,8 +145,17 @@ def _check_entries(path: str, entries: list[zipfile.ZipInfo], free_bytes: int) -
     if name in names:
       raise ValueError(f'{path}: entry {name!r} occurs twice, expected unique names')
     names.add(name)
-  total = sum(entry.file_size for entry in entries)
-  ratio = total / max(1, os.path.getsize(path))
+  _check_total(path, sum(entry.file_size for entry in entries), os.path.getsize(path), free_bytes)
+
+
+def _check_name(path: str, name: str) -> None:
+  parts = name.split('/')
+  if not name or name.startswith('/') or '..' in parts or '\\' in name or ':' in parts[0]:
+    raise ValueError(f'{path}: entry {name!r} leads outside the archive, expected a relative path')
+
+
+def _check_total(path: str, total: int, packed_bytes: int, free_bytes: int) -> None:
+  ratio = total / max(1, packed_bytes)
   if total > MAX_BYTES or (total > RATIO_FLOOR_BYTES and ratio > MAX_RATIO):
     raise ValueError(f'{path}: unpacks to {total} bytes, {ratio:.0f} times its size, expected at'
                      f' most {MAX_RATIO} times (a zip bomb?)')

@@ -31,6 +31,7 @@ class MadeUp(common.RecordBuilder, skip_registration=True):
   RELEASE_NOTES = {'1.0.0': 'Test.'}
   LABEL_NAMES = ('rest', 'fist')
   LICENCE = 'not stated'
+  GENERATED = True
   RECORDS = (dataclasses.replace(make_record(), signal_tc=np.arange(40.).reshape(20, 2)), EXTREME)
 
   @classmethod
@@ -40,11 +41,8 @@ class MadeUp(common.RecordBuilder, skip_registration=True):
   def _channels_and_dtype(self):
     return 2, np.float64
 
-  def _locate_raw(self, dl_manager):
-    return None
-
-  def _jobs(self, raw_dir):
-    return [Job(record.record_id, '', 0) for record in self.RECORDS], ''
+  def _jobs(self, folders):
+    return [Job(record.record_id, '', 0) for record in self.RECORDS]
 
   def _parser(self):
     return lambda job: [record for record in self.RECORDS if record.record_id == job.name]

@@ -6,19 +6,22 @@ Layout (verified on the published bytes): `{PreTraining,Evaluation}Dataset/{Fema
 """
 
 from collections.abc import Sequence
-import hashlib
-import os
 import re
 
 from aemg_jax.records import Label, Record, Sensor
 import numpy as np
 
 from data_builders.jobs import BAD_SIZE, CONSTANT_CHANNEL, TOO_SHORT, UNKNOWN_FILE, Job, Reject
+from data_builders.raw import find_files
 
 NAME = 'myo_armband'
 LICENCE = 'GPL-3.0 (of the repository; no separate licence for the recordings)'
 LABEL_NAMES = ('neutral', 'radial deviation', 'wrist flexion', 'ulnar deviation',
                'wrist extension', 'hand close', 'hand open')
+COMMON_NAMES = {
+    'neutral': 'rest', 'radial deviation': 'radial deviation', 'wrist flexion': 'wrist flexion',
+    'ulnar deviation': 'ulnar deviation', 'wrist extension': 'wrist extension',
+    'hand close': 'fist', 'hand open': 'open'}
 SET_FOLDERS = ('EvaluationDataset', 'PreTrainingDataset')
 N_REPETITIONS = 4
 N_CHANNELS = 8
@@ -34,27 +37,18 @@ _FILE = re.compile(r'(Evaluation|PreTraining)Dataset/((?:Female|Male)\d+)/(train
 _SENSORS = tuple(Sensor(name=f'emg{i}', ring=1, angle_deg=45.0 * i) for i in range(N_CHANNELS))
 
 
-def find_jobs(raw_dir: str) -> list[Job]:
-  """All .dat files below the folder that holds the two sets, in order of record id.
+def find_jobs(folders: Sequence[str]) -> list[Job]:
+  """All .dat files of both sets, in order of record id.
 
   Raises:
-    ValueError: if no folder, or more than one, holds both sets.
+    ValueError: if a set is missing, or there twice.
   """
-  roots = [folder for folder, names, _ in os.walk(raw_dir) if set(SET_FOLDERS) & set(names)]
-  if len(roots) != 1:
-    raise ValueError(f'{raw_dir}: {len(roots)} folders hold {" or ".join(SET_FOLDERS)}, expected'
-                     ' exactly one that holds both')
-  missing = [name for name in SET_FOLDERS if not os.path.isdir(os.path.join(roots[0], name))]
+  jobs = find_files(folders, rf'(?:{"|".join(SET_FOLDERS)})/(?:.*/)?[^/]*\.dat',
+                    f'.dat file in {" or ".join(SET_FOLDERS)}')
+  missing = set(SET_FOLDERS) - {job.name.split('/')[0] for job in jobs}
   if missing:
-    raise ValueError(f'{roots[0]}: folder {missing[0]} is missing, expected {SET_FOLDERS}')
-  jobs = []
-  for set_folder in SET_FOLDERS:
-    for folder, _, names in os.walk(os.path.join(roots[0], set_folder)):
-      for name in names:
-        if name.endswith('.dat'):  # the repository also keeps networks and tables there
-          path = os.path.join(folder, name)
-          relative = os.path.relpath(path, roots[0]).replace(os.sep, '/')
-          jobs.append(Job(relative, path, os.path.getsize(path)))
+    raise ValueError(f'{", ".join(map(str, folders))}: {sorted(missing)[0]} is missing, expected'
+                     f' {SET_FOLDERS}')
   return sorted(jobs, key=lambda job: (record_id(job.name), job.name))
 
 
@@ -62,15 +56,6 @@ def record_id(name: str) -> str:
   """'EvaluationDataset/Male0/training0/classe_3.dat' -> 'Evaluation/Male0/training0/classe_03'."""
   match = _FILE.fullmatch(name)
   return '' if match is None else '{}/{}/{}/classe_{:0>2}'.format(*match.groups())
-
-
-def content_sha256(jobs: Sequence[Job]) -> str:
-  """One checksum over names and bytes of all files, however they were packed."""
-  total = hashlib.sha256()
-  for job in sorted(jobs, key=lambda job: job.name):
-    with open(job.path, 'rb') as f:
-      total.update(f'{hashlib.file_digest(f, "sha256").hexdigest()}  {job.name}\n'.encode())
-  return total.hexdigest()
 
 
 def parse(job: Job) -> list[Record | Reject]:

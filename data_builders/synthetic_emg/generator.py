@@ -42,6 +42,9 @@ SYNERGIES = {
     'radial deviation': (.30, .60, .10, .10, .10, .15, .60, .20),
 }
 LABEL_NAMES = (REST, *SYNERGIES)
+COMMON_NAMES = {REST: 'rest', 'wrist flexion': 'wrist flexion', 'hand close': 'fist',
+                'wrist extension': 'wrist extension', 'hand open': 'open',
+                'radial deviation': 'radial deviation'}
 REST_ACTIVATION = 0.01
 PATCHES_DEG = np.array([-12., 0., 12.])
 FULL_ACTIVATION_UV = 400.0  # RMS over one electrode, the muscle under it fully active

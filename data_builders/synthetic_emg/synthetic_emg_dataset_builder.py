@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_builders.common import RecordBuilder
+from data_builders.common import Facts, RecordBuilder
 from data_builders.synthetic_emg import generator
 
 
@@ -22,7 +22,11 @@ class Builder(RecordBuilder):
       for device in generator.DEVICES.values()
   ]
   DEFAULT_BUILDER_CONFIG_NAME = generator.DEFAULT
+  GENERATED = True
+  FACTS = Facts(subjects='6 or 8 (virtual)', channels='4, 8, 10 or 16', rate_hz='200 to 2000',
+                classes='6', size='generated', real_bytes='none')
   LABEL_NAMES = generator.LABEL_NAMES
+  COMMON_NAMES = generator.COMMON_NAMES
   LICENCE = generator.LICENCE
 
   @property
@@ -32,13 +36,9 @@ class Builder(RecordBuilder):
   def _channels_and_dtype(self):
     return self._device.n_electrodes, np.int16
 
-  def _locate_raw(self, dl_manager):
-    del dl_manager
-    return None
-
-  def _jobs(self, raw_dir):
-    del raw_dir
-    return generator.jobs(self._device), ''
+  def _jobs(self, folders):
+    del folders
+    return generator.jobs(self._device)
 
   def _parser(self):
     return functools.partial(generator.generate, self._device)

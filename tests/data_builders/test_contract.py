@@ -1,6 +1,5 @@
 """Every builder: conventions of TFDS, and records that are what the documentation says."""
 
-import importlib
 import json
 import pathlib
 
@@ -10,44 +9,54 @@ import pytest
 from tensorflow_datasets.core import dataset_metadata
 
 from data_builders import build as build_lib
-from data_builders.myo_armband import make_dummy_data
+from data_builders import gestures
+from tests.data_builders.contract_table import ROWS, Row
 
-FOREARM = ['hand close', 'hand open', 'wrist extension', 'wrist flexion']
-# name, channels, rate, bandwidth, unit, dtype, label names that must occur
-TABLE = [
-    ('myo_armband', 8, 200.0, 100.0, 'nominal', 'int16',
-     FOREARM + ['neutral', 'radial deviation', 'ulnar deviation']),
-    ('synthetic_emg/ring8_200hz', 8, 200.0, 90.0, 'uV', 'int16',
-     FOREARM + ['radial deviation', 'rest']),
-    ('synthetic_emg/ring4_500hz', 4, 500.0, 225.0, 'uV', 'int16',
-     FOREARM + ['radial deviation', 'rest']),
-]
-IDS = [row[0] for row in TABLE]
+FOLDER = pathlib.Path(build_lib.__file__).parent
 
 
-@pytest.fixture(scope='module', params=TABLE, ids=IDS)
+@pytest.fixture(scope='module', params=ROWS, ids=[row.name for row in ROWS])
 def built(request, tmp_path_factory):
   """A row of the table and the dataset that its builder makes of its dummy data."""
-  name = request.param[0]
-  raw = make_dummy_data.FOLDER if name == 'myo_armband' else None
-  folder = build_lib.build(name, str(tmp_path_factory.mktemp('built')), raw, progress=False)
-  return request.param, read_records(folder)
+  row: Row = request.param
+  raw = None if row.generated else FOLDER / row.dataset / 'dummy_data'
+  folder = build_lib.build(row.name, str(tmp_path_factory.mktemp('built')), raw, progress=False)
+  return row, read_records(folder)
 
 
 def test_records_are_valid_and_as_documented(built):
   """A wrong rate, unit, electrode count or label name: nothing that training would reveal."""
-  (name, n_channels, rate_hz, bandwidth_hz, unit, dtype, label_names), source = built
+  row, source = built
+  assert len(source) == row.n_records
   for record in source:
     validate(record)
-    assert record.dataset == name.split('/')[0] and record.kind == 'emg' and not record.is_envelope
-    assert (record.n_channels, str(record.signal_tc.dtype)) == (n_channels, dtype)
-    assert (record.rate_hz, record.bandwidth_hz) == (rate_hz, bandwidth_hz)
-    assert {s.unit for s in record.sensors} == {unit} and {s.ring for s in record.sensors} == {1}
-    angles = [s.angle_deg for s in record.sensors]
-    assert angles == [360.0 / n_channels * i for i in range(n_channels)]
-    assert record.labels and record.licence == source.meta.licence
+    assert record.dataset == row.dataset
+    assert (record.kind, record.is_envelope) == (row.kind, row.is_envelope)
+    assert (record.n_channels, str(record.signal_tc.dtype)) == (row.channels, row.dtype)
+    assert (record.rate_hz, record.bandwidth_hz) == (row.rate_hz, row.bandwidth_hz)
+    assert {s.unit for s in record.sensors} == row.units
+    assert record.licence == source.meta.licence
   found = {label.name for record in source for label in record.labels}
-  assert found == set(label_names) == set(source.meta.label_names)
+  assert found == row.labels <= set(source.meta.label_names)
+
+
+def test_electrodes_of_a_ring_go_round_it_once(built):
+  """Angles in radians, two electrodes in one place, or a ring that the device does not have."""
+  row, source = built
+  for record in source:
+    assert {s.ring for s in record.sensors} == row.rings
+    for ring in row.rings - {0}:
+      angles = [s.angle_deg for s in record.sensors if s.ring == ring]
+      step = 360 / len(angles)
+      assert [(a - angles[0]) % 360 for a in angles] == pytest.approx(
+          [step * i for i in range(len(angles))])
+
+
+def test_common_names_are_of_the_ontology(built):
+  """A misspelt common name, or one for a label that the set does not have."""
+  _, source = built
+  assert set(source.meta.common_names) <= set(source.meta.label_names)
+  assert set(source.meta.common_names.values()) <= set(gestures.COMMON)
 
 
 def test_records_are_in_order_and_named_once(built):
@@ -69,26 +78,34 @@ def test_counts_agree_with_the_records(built):
   assert sum(source.meta.reject_counts.values()) == len(source.meta.rejects)
 
 
+def test_every_builder_is_in_the_table():
+  """A builder that no contract test looks at."""
+  assert {row.dataset for row in ROWS} == set(build_lib.BUILDERS)
+
+
 @pytest.mark.parametrize('name', build_lib.BUILDERS)
 def test_the_folder_follows_the_conventions(name):
   """A builder that TFDS or a reader cannot use: bad tags, no citation, no licence, no checksums."""
-  builder = importlib.import_module(f'data_builders.{name}.{name}_dataset_builder').Builder
-  folder = pathlib.Path(build_lib.__file__).parent / name
+  builder = build_lib.load_builder(name)
   assert builder.name == name and str(builder.VERSION) in builder.RELEASE_NOTES
   metadata = builder.get_metadata()
   assert metadata.tags and set(metadata.tags) <= set(dataset_metadata.valid_tags())
   assert metadata.citation.count('@') >= 1
   for word in ('licence', 'units', '## '):
     assert word in metadata.description.lower(), word
-  assert builder.LICENCE and (folder / 'dummy_data').is_dir()
-  assert (folder / 'checksums.tsv').is_file() == bool(builder.URL)
-  builder.registered_sha256()  # reads checksums.tsv, if there is one
+  assert builder.LICENCE and (FOLDER / name / 'dummy_data').is_dir()
+  assert builder.FACTS.real_bytes in ('all', 'part', 'none')
+  if builder.FACTS.real_bytes == 'none' and not builder.GENERATED:
+    assert 'format from documentation; not run on the real files' in metadata.description.lower()
+  assert (FOLDER / name / 'checksums.tsv').is_file() != builder.GENERATED
+  for url in (*builder.URLS, *builder.SAMPLE_URLS):
+    builder.registered_sha256(url)  # reads checksums.tsv
+  assert builder.URLS or builder.GENERATED or builder.MANUAL_DOWNLOAD_INSTRUCTIONS
 
 
 def test_all_datasets_have_the_same_schema():
   """A reader that works for one dataset only."""
   keys = set()
   for name in build_lib.BUILDERS:
-    module = importlib.import_module(f'data_builders.{name}.{name}_dataset_builder')
-    keys.add(json.dumps(sorted(module.Builder().info.features.keys())))
+    keys.add(json.dumps(sorted(build_lib.load_builder(name)().info.features.keys())))
   assert len(keys) == 1

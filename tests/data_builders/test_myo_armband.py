@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from data_builders import build as build_lib
+from data_builders import raw
 from data_builders.jobs import Job
 from data_builders.myo_armband import make_dummy_data, myo_armband_dataset_builder, parser
 from tests.data_builders.local_server import answer, serve
@@ -78,12 +79,12 @@ def test_a_download_must_be_the_published_set(tmp_path, monkeypatch):
   make_dummy_data.main(tmp_path / 'raw/MyoArmbandDataset-62b886f')
   archive = pathlib.Path(shutil.make_archive(str(tmp_path / 'set'), 'zip', tmp_path / 'raw'))
   with serve(lambda handler: answer(handler, archive.read_bytes())) as url:
-    monkeypatch.setattr(builder, 'URL', url)
+    monkeypatch.setattr(builder, 'URLS', (url,))
     with pytest.raises(ValueError, match='expected f8d2b441.* as published'):
       build_lib.build('myo_armband', str(tmp_path / 'built'), progress=False)
     assert not list((tmp_path / 'built').rglob('*array_record*'))
-    jobs = parser.find_jobs(str(tmp_path / 'raw'))
-    monkeypatch.setattr(builder, 'PUBLISHED_SHA256', parser.content_sha256(jobs))
+    jobs = parser.find_jobs([str(tmp_path / 'raw')])
+    monkeypatch.setattr(builder, 'PUBLISHED_SHA256', raw.content_sha256(jobs))
     folder = build_lib.build('myo_armband', str(tmp_path / 'built'), progress=False)
   assert len(read_records(folder)) == 17
 

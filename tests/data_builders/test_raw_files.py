@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import io
+import tarfile
 import types
 import zipfile
 
@@ -99,6 +100,71 @@ def test_the_unpacked_copy_is_removed_even_after_an_error(tmp_path):
     assert folder.startswith(str(tmp_path / 'scratch'))
     raise RuntimeError
   assert not list((tmp_path / 'scratch').iterdir())
+
+
+def make_tar(path, entries, mode='w:gz'):
+  """Writes `entries`: (TarInfo or name, bytes)."""
+  with tarfile.open(path, mode) as archive:
+    for entry, data in entries:
+      entry = tarfile.TarInfo(entry) if isinstance(entry, str) else entry
+      entry.size = len(data)
+      archive.addfile(entry, io.BytesIO(data))
+  return path
+
+
+def tar_link(name, kind):
+  entry = tarfile.TarInfo(name)
+  entry.type, entry.linkname = kind, '/etc/passwd'
+  return entry
+
+
+def test_a_tar_is_unpacked_as_a_zip_would_be(tmp_path):
+  """Sets that come as .tar or .tar.gz read as broken zips."""
+  for mode in ('w', 'w:gz', 'w:xz'):
+    archive = make_tar(tmp_path / 'a.tar', [('d/a.dat', b'1')], mode)
+    with raw.open_raw(str(archive), str(tmp_path)) as folder:
+      assert [(j.name, j.n_bytes) for j in raw.find_files([folder], 'd/.*', 'file')] == [
+          ('d/a.dat', 1)]
+
+
+@pytest.mark.parametrize('entries, expected', [
+    ([('../evil.dat', b'1')], 'leads outside the archive'),
+    ([('/evil.dat', b'1')], 'leads outside the archive'),
+    ([(tar_link('a', tarfile.SYMTYPE), b'')], 'is a link or device'),
+    ([(tar_link('a', tarfile.LNKTYPE), b'')], 'is a link or device'),
+    ([(tar_link('a', tarfile.CHRTYPE), b'')], 'is a link or device'),
+    ([('a.dat', b'1'), ('a.dat', b'2')], 'occurs twice'),
+    ([('a.dat', bytes(64 << 20))], 'a zip bomb'),
+])
+def test_a_hostile_tar_is_refused(tmp_path, entries, expected):
+  """A tar that overwrites files elsewhere, or fills the disk."""
+  archive = make_tar(tmp_path / 'a.tar.gz', entries)
+  (tmp_path / 'out').mkdir()
+  with pytest.raises(ValueError, match=expected):
+    raw.untar(str(archive), str(tmp_path / 'out'))
+  assert not (tmp_path / 'evil.dat').exists()
+
+
+def test_a_tar_cut_short_is_refused(tmp_path):
+  """Half a set that passes for all of it."""
+  archive = make_tar(tmp_path / 'a.tar.gz', [(f'{i}.dat', bytes(range(256)) * 40) for i in range(40)])
+  archive.write_bytes(archive.read_bytes()[:-40])
+  with pytest.raises(ValueError, match='expected a complete tar'):
+    raw.untar(str(archive), str(tmp_path))
+
+
+def test_files_are_found_by_the_end_of_their_path(tmp_path):
+  """A set that is found only where the archive was packed as ours was; a copy read twice."""
+  for name in ('x/y/s1/a.txt', 'x/y/s2/a.txt', 'x/y/s2/b.csv', 'x/s3.txt'):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text('1')
+  jobs = raw.find_files([str(tmp_path)], r's\d/a\.txt', 'SUBJECT/a.txt')
+  assert [job.name for job in jobs] == ['s1/a.txt', 's2/a.txt']
+  assert jobs[0].path == str(tmp_path / 'x/y/s1/a.txt')
+  with pytest.raises(ValueError, match='holds no SUBJECT/b.txt'):
+    raw.find_files([str(tmp_path)], r's\d/b\.txt', 'SUBJECT/b.txt')
+  with pytest.raises(ValueError, match=r's[12]/a.txt is there twice'):
+    raw.find_files([str(tmp_path), str(tmp_path / 'x')], r's\d/a\.txt', 'SUBJECT/a.txt')
 
 
 def good_zip() -> bytes:

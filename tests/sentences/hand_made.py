@@ -53,4 +53,4 @@ class Source(list):
     super().__init__(items)
     self.meta = sources.DatasetMeta(
         name='made', config='', version='1.0.0', licence='none', fingerprint=fingerprint,
-        label_names=labels, counts={}, reject_counts={}, rejects=())
+        label_names=labels, common_names={}, counts={}, reject_counts={}, rejects=())
