@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import signal as sps
 
 from aemg_jax.signal import resample
 
@@ -21,6 +22,17 @@ def test_a_sinusoid_keeps_its_frequency_phase_and_amplitude(rate_hz, target_hz):
   assert out_tc.shape == (math.ceil(n * target_hz / rate_hz - 1e-9), 1)
   inner = slice(len(out_tc) // 8, -len(out_tc) // 8)
   np.testing.assert_allclose(out_tc[inner], wave(target_hz, len(out_tc))[inner], atol=0.01)
+
+
+@pytest.mark.parametrize('up, down', [(1, 10), (5, 1), (25, 256), (40, 197), (200, 1259), (3, 2)])
+@pytest.mark.parametrize('n_samples', [2, 7, 3000])
+def test_the_filter_is_scipys(up, down, n_samples):
+  # Catches a window of inputs that is off by one, or a block of outputs with another block's phase.
+  signal_tc = np.random.default_rng(up).normal(size=(n_samples, 3))
+  signal_tc[[0, -1]] = 0  # the line between them is not filtered
+  out_tc = resample.resample(signal_tc, 100.0 * down, 100.0 * up)
+  expected_tc = sps.resample_poly(signal_tc, up, down, axis=0)
+  np.testing.assert_allclose(out_tc, expected_tc, atol=1e-12)
 
 
 def test_what_is_above_the_new_nyquist_is_gone_not_folded():
