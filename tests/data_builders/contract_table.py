@@ -36,11 +36,18 @@ class Row:
 
 
 _FOREARM = {'hand close', 'hand open', 'wrist extension', 'wrist flexion', 'radial deviation'}
+_UCI = frozenset({'hand at rest', 'hand clenched in a fist', 'wrist flexion', 'wrist extension',
+                  'radial deviations', 'ulnar deviations', 'extended palm'})
 ROWS = (
     Row('myo_armband', 17, 8, 200.0, 100.0, 'int16', frozenset({'nominal'}),
         frozenset(_FOREARM | {'neutral', 'ulnar deviation'})),
+    Row('contraction_intensity', 13, 8, 1000.0, 450.0, 'float32', frozenset({'nominal'}),
+        frozenset({'no movement', 'wrist flexion', 'wrist extension', 'wrist pronation',
+                   'wrist supination', 'chuck grip', 'hand open'})),
     Row('synthetic_emg/ring8_200hz', 40, 8, 200.0, 90.0, 'int16', frozenset({'uV'}),
         frozenset(_FOREARM | {'rest'}), generated=True),
     Row('synthetic_emg/ring4_500hz', 24, 4, 500.0, 225.0, 'int16', frozenset({'uV'}),
         frozenset(_FOREARM | {'rest'}), generated=True),
+    Row('uci_emg/raw', 4, 8, 1000.0, 100.0, 'int16', frozenset({'nominal'}), _UCI),
+    Row('uci_emg/distinct', 4, 8, 200.0, 100.0, 'int16', frozenset({'nominal'}), _UCI),
 )
