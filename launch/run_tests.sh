@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Runs the tests. Alone: the fast set, without TensorFlow, network or real recordings.
 #
-#   bash launch/run_tests.sh [--fast] [--real] [--tf] [--slow] [--all] [PYTEST ARGUMENTS]
+#   bash launch/run_tests.sh [--fast] [--heavy] [--real] [--tf] [--slow] [--all] [PYTEST ARGUMENTS]
 #
 #   --fast   the fast set (what runs when no set is named)
+#   --heavy  tests that compile or train whole models
 #   --real   the path on real recordings: zips in the folder AEMG_RAW_DIR, skipped without it
 #   --tf     TFDS's own conformance tests, in an environment of their own (.venv-tf)
 #   --slow   long kill tests and full fuzzing
-#   --all    fast, real and tf, in this order; the first set that fails ends the run
+#   --all    fast, heavy, real and tf, in this order; the first set that fails ends the run
 #
 # Makes .venv if no virtual environment is active and installs the pinned dependencies. What follows
 # the sets goes to pytest: bash launch/run_tests.sh tests/models -k quantiser
@@ -17,8 +18,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/_environment.sh"
 sets=()
 while (($#)); do
   case $1 in
-    --fast | --real | --tf | --slow) sets+=("${1#--}") ;;
-    --all) sets+=(fast real tf) ;;
+    --fast | --heavy | --real | --tf | --slow) sets+=("${1#--}") ;;
+    --all) sets+=(fast heavy real tf) ;;
     -h | --help)
       sed -n '2,/^set /{s/^# \{0,1\}//;/^set /d;p}' "${BASH_SOURCE[0]}"
       exit 0

@@ -75,6 +75,7 @@ def _small(config):
   return section(jobs.JobConfig, config.to_dict(), 'config')
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize('preset', common.PRESETS)
 def test_two_steps_of_each_job(synthetic, preset, tmp_path):
   """Catches: a preset whose words, grid, targets and model do not fit together."""

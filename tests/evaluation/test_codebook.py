@@ -73,6 +73,7 @@ def test_probe_needs_codes_that_tell_the_label():
   assert np.mean(list(mute.values())) < 0.6
 
 
+@pytest.mark.heavy
 def test_measured_on_test_subjects_with_the_trainings_centre(tmp_path):
   """Catches: usage counted over subjects that trained it; the tested set's own mean in place of the
   stored one; codes for absent words."""
@@ -95,6 +96,7 @@ def test_measured_on_test_subjects_with_the_trainings_centre(tmp_path):
   assert list(found['histogram_probe_per_subject']) == ['s2']
 
 
+@pytest.mark.heavy
 def test_only_a_tokeniser_has_codes():
   """Catches: a classifier's parameters read as a tokeniser's."""
   with pytest.raises(ValueError, match='supervised: holds a SupervisedTask, expected a VQTask'):

@@ -26,6 +26,7 @@ def _sides(fold):
   return [row.segment for row in fold.train], [row.segment for row in fold.calibration + fold.test]
 
 
+@pytest.mark.heavy
 def test_the_held_out_subjects_data_change_no_trained_parameter():
   """Catches: the target in the centre, the scale, a batch or a moment of the optimiser. Its
   recordings times 1000 must leave the parameters as they are, to the bit."""
@@ -63,6 +64,7 @@ def _accuracy(method, prepared):
 
 
 # A closed form finds whatever tells the label at once; a network shows that training does not help.
+@pytest.mark.heavy
 @pytest.mark.parametrize('method', [
     dataclasses.replace(METHOD, tune='lda', whole_sentence=False), METHOD], ids=('lda', 'network'))
 def test_permuted_labels_give_chance(method):

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from aemg_jax.models import layers, quantiser
 from aemg_jax.models.quantiser import Codebook, QuantiserConfig
@@ -18,6 +19,7 @@ def _stats(z_bnd, index_bn, valid_bn, codes, key=0):
   return quantiser.code_stats(z_bnd, index_bn, valid_bn, codes, rows, z_bnd.shape[0], jax.random.key(key))
 
 
+@pytest.mark.heavy
 def test_reconstruction_gradient_reaches_the_encoder():
   """(a) Without the straight-through estimator this gradient is exactly 0."""
   config = VQConfig(EncoderConfig(TINY, mixing='words', max_slots=4, max_channels=4),
@@ -34,6 +36,7 @@ def test_reconstruction_gradient_reaches_the_encoder():
   assert all(float(jnp.abs(g).max()) > 1e-8 for g in jax.tree.leaves(grads['feature']))
 
 
+@pytest.mark.heavy
 def test_most_codes_are_used_on_a_toy_of_64_prototypes():
   """(b) A codebook without k-means and revival keeps a few codes: 64 prototypes must use over 60 %."""
   rng = np.random.default_rng(0)

@@ -33,6 +33,7 @@ def _apply(model, words, masked_bn, seed=0):
   return apply(params, words, masked_bn), params
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize('mixing', ['words', 'slots'])
 @pytest.mark.parametrize('inputs', INPUTS)
 def test_masked_word_is_not_seen(mixing, inputs):
@@ -67,6 +68,7 @@ def test_padding_changes_nothing(mixing):
   np.testing.assert_allclose(padded_bnk[:, :16], logits_bnk, atol=2e-6)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize('mixing', ['words', 'slots'])
 @pytest.mark.parametrize('pool', heads.POOLS)
 def test_padding_changes_no_class(mixing, pool):

@@ -112,6 +112,7 @@ def test_feature_means(made):
     cache.training_center(prepared, [])
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize('config', [CONFIG, dataclasses.replace(
     RECORDING, contraction=dataclasses.replace(CONFIG.contraction, gate=True))])
 def test_scaling_by_1000_changes_nothing(run, config):

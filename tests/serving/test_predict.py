@@ -152,6 +152,7 @@ def test_an_interrupted_write_keeps_the_old_file(model, tmp_path, monkeypatch):
 WITHOUT = ('grain', 'array_record', 'tensorflow', 'tensorflow_datasets')
 
 
+@pytest.mark.heavy
 def test_predicts_where_grain_array_record_and_tfds_cannot_be_installed(model, tmp_path):
   """Catches: an import at the top of a module that has no Windows wheel."""
   argv = ['aemg', 'predict', f'--checkpoint={model}', f'--input={_save(tmp_path / "in.npz")}',

@@ -59,6 +59,7 @@ def test_the_masked_task_needs_the_tokeniser_of_its_own_words(tmp_path):
   assert not (tmp_path / 'new').exists()
 
 
+@pytest.mark.heavy
 def test_the_masked_task_predicts_the_stored_codes(fit, tmp_path):
   """Catches: a freshly drawn codebook in place of the trained one; a head of the wrong size."""
   vq = tiny_runs.workdir('vq')
@@ -112,6 +113,7 @@ def test_a_collapsing_codebook_is_warned_of(fit, tmp_path):
   assert float(scalars['codes_used']) == pytest.approx(0.04)
 
 
+@pytest.mark.heavy
 def test_classes_and_centre_come_from_the_prepared_set(fit, tmp_path):
   """Catches: a head of 7 classes over 3 labels; a checkpoint whose mean is that of all subjects."""
   model = dataclasses.replace(tiny_set.MODEL, classes=7)

@@ -37,6 +37,7 @@ def test_constant_stays():
   assert [float(rate(step)) for step in (0, 9, 99)] == [0.5] * 3
 
 
+@pytest.mark.heavy
 def test_decay_reaches_kernels_only():
   """Catches: decayed embeddings, norms, and the biases that have two axes under nn.scan."""
   updates = _update(optim.OptimConfig(learning_rate=0.1, schedule='constant', weight_decay=0.5))

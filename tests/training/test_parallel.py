@@ -50,6 +50,7 @@ def test_eight_devices_equal_one_and_numpy_with_unequal_masks():
                                rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.heavy
 def test_eight_devices_equal_one_after_adam_steps_with_noise():
   """Catches: an optimiser state, a mask or a draw that depends on the number of devices."""
   tx = optim.make_tx(optim.OptimConfig(learning_rate=0.1, clip_norm=1.0, weight_decay=0.1), 10)
@@ -74,6 +75,7 @@ def test_mean_of_device_means_would_differ():
   assert abs(float(mapped(state.params, sharded)[0]) - loss) > 0.1 * loss
 
 
+@pytest.mark.heavy
 def test_replicas_agree_and_the_check_sees_when_they_do_not():
   """Catches: state that skipped its reduction (out_axes=None does not check replicas)."""
   state, _ = _step(EIGHT, task=toy.ToyTask(noise=0.5))
@@ -165,6 +167,7 @@ def test_map_batches_keeps_rows_and_their_order(n):
   np.testing.assert_array_equal(out['y'], 2 * x)
 
 
+@pytest.mark.heavy
 def test_evaluate_divides_once_over_all_batches():
   """Catches: a mean of batch means, which weighs a padded last batch like a full one."""
   task, batch = toy.ToyTask(), toy.batch(b=32)

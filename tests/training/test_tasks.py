@@ -47,6 +47,7 @@ def _step(task, devices):
   return jax.device_get((state.params, state.extra, scalars)), state
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize('name', TASKS)
 def test_eight_devices_equal_one_with_unequal_validity(name):
   """Catches: a mean of per-device means; masks, dropout, augmentation, EMA counts or revived codes
@@ -71,6 +72,7 @@ def _masked():
   return task, loss
 
 
+@pytest.mark.heavy
 def test_absent_words_change_no_loss_of_the_masked_task(masked):
   """(d) Catches: padding in attention, in a slot's sum, in the loss or in the code counts."""
   total, (count, metrics, stats) = masked[1](_batch())
@@ -93,6 +95,7 @@ def test_mask_and_complement_cover_each_valid_word_once(masked):
   assert count == metrics['masked_accuracy'][1] == stats.sum() == n_valid
 
 
+@pytest.mark.heavy
 def test_mask_ratio_and_whole_slots():
   """Catches: the ratio taken of what is kept; slot masks that leave a channel of the slot visible."""
   words = fake_words(b=400, valid_share=0.8)
@@ -111,6 +114,7 @@ def test_mask_ratio_and_whole_slots():
   np.testing.assert_array_equal(one[0], np.asarray(draw_mask(words, keys_b, MaskConfig(), 4))[7])
 
 
+@pytest.mark.heavy
 def test_a_word_weighs_one_whatever_its_length_and_band():
   """Catches: long words or wide bands weighing more; padding samples or unheard bins in the target."""
   words = fake_words(b=2, valid_share=0.6)
