@@ -38,16 +38,49 @@ class Row:
 _FOREARM = {'hand close', 'hand open', 'wrist extension', 'wrist flexion', 'radial deviation'}
 _UCI = frozenset({'hand at rest', 'hand clenched in a fist', 'wrist flexion', 'wrist extension',
                   'radial deviations', 'ulnar deviations', 'extended palm'})
+_FINGERS = {'index flexion', 'index extension', 'thumb extension'}
+_HAND = {'thumb up', 'fingers flexed together in fist', 'wrist extension with closed hand'}
+_GRASPS = {'rest', 'large diameter grasp', 'medium wrap'}
+_DB6 = {f'grasp {number:02d}' for number in (1, 3, 4, 6, 9, 10, 11)}
+_V, _NOMINAL, _TARGETED = frozenset({'V'}), frozenset({'nominal'}), frozenset({0, 1})
 ROWS = (
     Row('myo_armband', 17, 8, 200.0, 100.0, 'int16', frozenset({'nominal'}),
         frozenset(_FOREARM | {'neutral', 'ulnar deviation'})),
     Row('contraction_intensity', 13, 8, 1000.0, 450.0, 'float32', frozenset({'nominal'}),
         frozenset({'no movement', 'wrist flexion', 'wrist extension', 'wrist pronation',
                    'wrist supination', 'chuck grip', 'hand open'})),
+    Row('curl_borg', 2, 3, 1000.0, 500.0, 'int16', frozenset({'mV'}), frozenset({'curl'}),
+        rings=frozenset({0})),
     Row('synthetic_emg/ring8_200hz', 40, 8, 200.0, 90.0, 'int16', frozenset({'uV'}),
         frozenset(_FOREARM | {'rest'}), generated=True),
     Row('synthetic_emg/ring4_500hz', 24, 4, 500.0, 225.0, 'int16', frozenset({'uV'}),
         frozenset(_FOREARM | {'rest'}), generated=True),
+    Row('three_dc', 4, 10, 1000.0, 460.0, 'int16', frozenset({'nominal'}),
+        frozenset({'no motion', 'wrist flexion', 'chuck grip', 'pinch grip'})),
     Row('uci_emg/raw', 4, 8, 1000.0, 100.0, 'int16', frozenset({'nominal'}), _UCI),
     Row('uci_emg/distinct', 4, 8, 200.0, 100.0, 'int16', frozenset({'nominal'}), _UCI),
+    Row('ninapro/db1', 3, 10, 100.0, 0.0, 'float64', _V,
+        frozenset(_FINGERS | _HAND | _GRASPS | {'cut something'}), is_envelope=True,
+        rings=_TARGETED),
+    Row('ninapro/db2', 3, 12, 2000.0, 1000.0, 'float32', _V,
+        frozenset(_HAND | _GRASPS | {'cut something', 'flexion of the little finger',
+                                     'abduction of the thumb',
+                                     'flexion of index finger and thumb'}), rings=_TARGETED),
+    Row('ninapro/db3', 1, 12, 2000.0, 1000.0, 'float32', _V,
+        frozenset(_GRASPS | {'precision sphere grasp'}), rings=_TARGETED),
+    Row('ninapro/db3_10ch', 1, 10, 2000.0, 1000.0, 'float32', _V,
+        frozenset(_GRASPS | {'precision sphere grasp'}), rings=_TARGETED),
+    Row('ninapro/db4', 2, 12, 2000.0, 1000.0, 'float32', _NOMINAL,
+        frozenset(_FINGERS | _GRASPS - {'medium wrap'} | {'tripod grasp', 'cut something'}),
+        rings=_TARGETED),
+    Row('ninapro/db5', 3, 16, 200.0, 100.0, 'float32', _NOMINAL,
+        frozenset(_FINGERS | _HAND - {'thumb up'} | _GRASPS - {'medium wrap'}
+                  | {'abduction of all fingers', 'prismatic pinch grasp', 'cut something'}),
+        rings=frozenset({1, 2})),
+    Row('ninapro/db6', 3, 14, 2000.0, 1000.0, 'float32', _V, frozenset(_DB6 | {'rest'}),
+        rings=_TARGETED),
+    Row('ninapro/db7', 2, 12, 2000.0, 1000.0, 'float32', _V,
+        frozenset(_GRASPS - {'medium wrap'} | {'lateral grasp',
+                                               'open a bottle with a tripod grasp'}),
+        rings=_TARGETED),
 )
