@@ -10,8 +10,10 @@ from configs import common
 
 LDA = ('lda-hudgins', 'lda-hudgins-standardised', 'lda-log-hudgins', 'lda-ls4', 'lda-features',
        'lda-features-centred')
-# Updates for each fold. 1000 on MyoArmband was set after a look at its test subjects, see LEDGER.md.
-STEPS = {'synthetic_emg': 150, 'myo_armband': 1000}
+# Updates for each fold. On MyoArmband 60 epochs of 16 subjects' 1344 repetitions: leave-4-of-19-out over the
+# pre-training subjects, 61 epochs (400 updates) and 152 (1000) scored alike, 86.6 and 85.9 % of repetitions
+# strictly inductive, 92.1 and 92.6 session-centred (two seeds, from windows), so the shorter was taken.
+STEPS = {'synthetic_emg': 150, 'myo_armband': 1260}
 AUGMENT = dict(gain=0.4, noise=0.3, channel_dropout=0.2, single_slot=0.5, random_length=True)
 
 
@@ -57,10 +59,11 @@ def _default_methods(c):
 def _paper_methods(c):
   """The z-scored waveform, as published: from scratch, and a linear probe after pre-training."""
   session = dict(view='session', centre='none', batch_size=32, steps=STEPS[c['dataset']] // 5, augment={})
+  affordable = 'cross' if common.DATASETS[c['dataset']]['pretraining'] else 'loso'  # one fold, not 17
   return [
-      dict(name='paper-scratch', network=transformer(c, **session)),
+      dict(name='paper-scratch', network=transformer(c, **session), protocols=(affordable,)),
       dict(name='paper-pretrained-lda', network=transformer(
-          c, start='checkpoint', tune='lda', **session)),
+          c, start='checkpoint', tune='lda', **session), protocols=('loso',)),
   ]
 
 
@@ -86,7 +89,7 @@ def get_config(variant=None):
       title=f'Gestures of {c["dataset"]}',
       views=[dict(name=scale, prepare=common.prepare(c['dataset'], c['preset'], scale))
              for scale in ('session', 'fixed')],
-      protocols=_protocols(data)[:1] if paper else _protocols(data),
+      protocols=[p for p in _protocols(data) if not paper or p['kind'] in ('loso', 'cross')],
       baselines=() if paper else LDA,
       networks=_paper_methods(c) if paper else _default_methods(c),
       seeds=(0,), probe_protocol='loso', synthetic=data['synthetic']))

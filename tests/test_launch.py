@@ -200,7 +200,8 @@ def test_sets_of_tests(checkout):
   checkout.run('launch/run_tests.sh', 'tests/models', '-k', 'two  words')
   assert checkout.runs('-m pytest') == ['.venv: -m pytest tests/models -k two  words']
   assert checkout.run('.ci/run').returncode == 0
-  assert checkout.runs('-m pytest') == ['.venv: -m pytest', '.venv: -m pytest -m real',
+  assert checkout.runs('-m pytest') == ['.venv: -m pytest', '.venv: -m pytest -m heavy',
+                                        '.venv: -m pytest -m real',
                                         '.venv-tf: -m pytest -m tf']
   assert all('tensorflow' not in c and 'tfds-test' not in c for c in checkout.runs('.venv:'))
   assert checkout.installs[-1].endswith('--editable .[dev,tfds-test]')
