@@ -16,6 +16,7 @@ from data_builders.jobs import DUPLICATE, INVALID_RECORD, UNKNOWN_LABEL, Job, Re
 
 BYTES_PER_SHARD = 256 << 20
 JOBS_PER_TASK = 16
+BYTES_PER_TASK = 64 << 20
 
 
 class Intake:
@@ -102,7 +103,7 @@ def parse_all(parse: Callable[[Job], Sequence[Record | Reject]], jobs: Sequence[
       yield job, parse(job)
     return
   context = multiprocessing.get_context('spawn')  # fork is unsafe where the caller has threads
-  tasks = [jobs[i:i + JOBS_PER_TASK] for i in range(0, len(jobs), JOBS_PER_TASK)]
+  tasks = _tasks(jobs)
   with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
     ahead = collections.deque()
     for task in tasks[:2 * workers]:
@@ -112,6 +113,18 @@ def parse_all(parse: Callable[[Job], Sequence[Record | Reject]], jobs: Sequence[
       yield from zip(done, future.result(), strict=True)
       if task is not None:
         ahead.append((task, pool.submit(_parse_task, parse, task)))
+
+
+def _tasks(jobs: Sequence[Job]) -> list[Sequence[Job]]:
+  """Some jobs each, fewer where files are large: a task's recordings are in memory together."""
+  tasks, size = [], 0
+  for job in jobs:
+    if not tasks or len(tasks[-1]) == JOBS_PER_TASK or size + job.n_bytes > BYTES_PER_TASK:
+      tasks.append([])
+      size = 0
+    tasks[-1].append(job)
+    size += job.n_bytes
+  return tasks
 
 
 def _parse_task(parse, jobs):

@@ -59,3 +59,16 @@ def test_jobs_are_cut_into_shards_in_order(monkeypatch):
   shards = intake.shard_jobs(jobs)
   assert [[job.name for job in shard] for shard in shards] == [
       ['0'], ['1', '2'], ['3', '4'], ['5']]
+
+
+def test_large_files_are_not_parsed_by_the_dozen_in_one_task():
+  """16 recordings of 100 MB held by each worker: out of memory on the largest sets only."""
+  small = [Job(f's{i:02d}', '', 1 << 10) for i in range(40)]
+  assert [len(task) for task in intake._tasks(small)] == [16, 16, 8]
+  sizes_mb = (100, 100, 30, 30, 30, 100)
+  large = [Job(f'l{i}', '', size << 20) for i, size in enumerate(sizes_mb)]
+  tasks = intake._tasks(large)
+  assert [job for task in tasks for job in task] == large
+  assert [[job.n_bytes >> 20 for job in task] for task in tasks] == [
+      [100], [100], [30, 30], [30], [100]]
+  assert intake._tasks([]) == []
