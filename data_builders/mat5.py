@@ -22,12 +22,13 @@ HEADER_BYTES = 128
 MATRIX, COMPRESSED = 14, 15  # types of a file's elements
 INT8, INT32, UINT32 = 1, 5, 6  # types of the parts of a matrix
 OPAQUE = 17  # a class without dimensions
-CLASSES = {1: 'cell', 2: 'struct', 3: 'object', 4: 'char', 5: 'sparse', 16: 'function', 17: 'opaque'}
+CLASSES = {1: 'cell', 2: 'struct', 3: 'object', 4: 'char', 5: 'sparse', 16: 'function'}
 NUMERIC_CLASSES = range(6, 16)  # double, single, int8 to uint64
 COMPLEX = 0x800
 MAX_NAME_BYTES = 63
 # How numbers are stored; a smaller type than the matrix's class where all its values fit.
-STORED = {1: 'i1', 2: 'u1', 3: 'i2', 4: 'u2', 5: 'i4', 6: 'u4', 7: 'f4', 9: 'f8', 12: 'i8', 13: 'u8'}
+STORED = {1: 'i1', 2: 'u1', 3: 'i2', 4: 'u2', 5: 'i4', 6: 'u4', 7: 'f4', 9: 'f8', 12: 'i8',
+          13: 'u8'}
 
 
 class MatError(ValueError):
