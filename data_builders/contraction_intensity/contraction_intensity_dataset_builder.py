@@ -17,12 +17,10 @@ class Builder(RecordBuilder):
   HOMEPAGE = 'https://github.com/LibEMG/ContractionIntensity'
   URLS = (f'{HOMEPAGE}/archive/{COMMIT}.zip',)
   FACTS = Facts(subjects='10', channels='8', rate_hz='1000', classes='7',
-                size='720 MB unpacked', real_bytes='all')
+                size='unknown', real_bytes='part')
   LABEL_NAMES = parser.LABEL_NAMES
   COMMON_NAMES = parser.COMMON_NAMES
   LICENCE = parser.LICENCE
-  # Over the names and bytes of the 3220 .csv files at that commit (raw.content_sha256).
-  PUBLISHED_SHA256 = '4e1b62d6ace97aa3a05df696be2cee680d3481d941b806c5bb765abc2eba3b13'
 
   def _channels_and_dtype(self):
     return parser.N_CHANNELS, np.float32

@@ -1,6 +1,6 @@
 """Parses one file of ContractionIntensity. NumPy only: worker processes import this.
 
-Layout (verified on the published bytes): `S{1..10}/S{n}_{LEVEL}_C{1..7}_R{1..4}.csv`: one row per
+Layout (verified on the bytes at hand): `S{1..10}/S{n}_{LEVEL}_C{1..7}_R{1..4}.csv`: one row per
 sample at 1000 Hz, 8 comma-separated numbers of five digits, no header; about 3 s. C is the class,
 R the repetition, LEVEL the effort: Ramp, 20P to 80P, MVC (two repetitions), Light, Medium, Hard.
 """
@@ -30,9 +30,9 @@ PERCENT_MVC = {f'{percent}P': float(percent) for percent in range(20, 90, 10)} |
 N_CHANNELS = 8
 RATE_HZ = 1000.0
 BANDWIDTH_HZ = 450.0  # 5th-order Butterworth low-pass of the amplifier
-BLOCK = 64  # every published file holds a multiple of this many samples
-MAX_ABS = 10.0  # the largest published value is 5.2349
-MAX_BYTES = 8 << 20  # the largest published file has 269 kB
+BLOCK = 64  # every file at hand holds a multiple of this many samples
+MAX_ABS = 10.0  # the largest value at hand is 5.0262
+MAX_BYTES = 8 << 20  # files at hand have up to 242 kB
 
 _FILE = re.compile(r'S(10|[1-9])/S\1_([A-Za-z0-9]+)_C([1-7])_R([1-4])\.csv')
 # Eight equally spaced pairs round the forearm. Where the first lay and in which sense the numbers

@@ -1,6 +1,6 @@
 """Parses one EMG file of the 3DC dataset. NumPy only: worker processes import this.
 
-Layout (verified on the published bytes): `ParticipantN/{train,test}/EMG/3dc_EMG_gesture_R_C.txt`,
+Layout (verified on two participants): `ParticipantN/{train,test}/EMG/3dc_EMG_gesture_R_C.txt`,
 N = 1..22, cycle R = 0..3, class C = 0..10: one line per sample, 10 whole numbers divided by commas,
 1000 Hz, nominally 5 s. The cycle comes first in the name, the class second.
 """
@@ -31,8 +31,8 @@ N_CYCLES = 4
 N_CHANNELS = 10
 RATE_HZ = 1000.0
 BANDWIDTH_HZ = 460.0  # cutoff of the analogue anti-aliasing filter
-MIN_SAMPLES = 500  # 0.5 s; published: one file of 363 samples, then 932, then 2582 and up
-MAX_BYTES = 4 << 20  # the largest published file has 251777
+MIN_SAMPLES = 500  # 0.5 s; known are a file of 363 samples, one of 932, one of 2582
+MAX_BYTES = 4 << 20  # 6000 samples have 250 kB
 
 _FILE = re.compile(r'Participant([1-9]\d?)/(train|test)/EMG/3dc_EMG_gesture_(\d)_(\d|10)\.txt')
 _LINE = re.compile(rb'-?\d{1,5}(?:,-?\d{1,5}){9}')

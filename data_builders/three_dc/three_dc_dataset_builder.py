@@ -17,13 +17,11 @@ class Builder(RecordBuilder):
   RELEASE_NOTES = {'1.0.0': 'Raw recordings; byte-identical duplicates dropped.'}
   HOMEPAGE = 'https://github.com/LibEMG/3DCDataset'
   URLS = (f'{HOMEPAGE}/archive/{COMMIT}.zip',)
-  FACTS = Facts(subjects='21', channels='10', rate_hz='1000', classes='11', size='160 MB',
-                real_bytes='all')
+  FACTS = Facts(subjects='21', channels='10', rate_hz='1000', classes='11', size='unknown',
+                real_bytes='part')
   LABEL_NAMES = parser.LABEL_NAMES
   COMMON_NAMES = parser.COMMON_NAMES
   LICENCE = parser.LICENCE
-  # Over the names and bytes of the 1936 EMG files at that commit (raw.content_sha256).
-  PUBLISHED_SHA256 = '5ffd93a32f36409bfaac4c74ef9a7790e70913c5a986dc018bedd3b5346854b1'
   KNOWN_REJECTS = frozenset({DUPLICATE, TOO_SHORT})
 
   def _channels_and_dtype(self):
