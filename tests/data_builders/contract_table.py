@@ -55,6 +55,8 @@ ROWS = (
         frozenset(_FOREARM | {'rest'}), generated=True),
     Row('synthetic_emg/ring4_500hz', 24, 4, 500.0, 225.0, 'int16', frozenset({'uV'}),
         frozenset(_FOREARM | {'rest'}), generated=True),
+    Row('grabmyo', 3, 28, 2048.0, 500.0, 'int32', frozenset({'mV'}),
+        frozenset({'lateral prehension', 'hand close', 'rest'}), rings=frozenset({1, 2, 3, 4})),
     Row('three_dc', 4, 10, 1000.0, 460.0, 'int16', frozenset({'nominal'}),
         frozenset({'no motion', 'wrist flexion', 'chuck grip', 'pinch grip'})),
     Row('toro_ossaba/published', 7, 4, 1024.0, 512.0, 'float64', frozenset({'nominal'}),
@@ -87,4 +89,6 @@ ROWS = (
         frozenset(_GRASPS - {'medium wrap'} | {'lateral grasp',
                                                'open a bottle with a tripod grasp'}),
         rings=_TARGETED),
+    Row('plux_fatigue', 1, 1, 1000.0, 500.0, 'int16', frozenset({'mV'}), frozenset(),
+        rings=frozenset({0})),
 )

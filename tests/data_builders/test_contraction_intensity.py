@@ -110,7 +110,8 @@ def test_the_real_part_has_the_documented_counts(tmp_path):
   assert source.meta.counts['seconds'] == pytest.approx(483.2)
   assert len({r.subject for r in records}) == 10
   rms = lambda level, label: np.median([
-      np.sqrt(r.signal_tc.var(axis=0).mean()) for r in records if (r.session, r.labels[0].name) == (level, label)])
+      np.sqrt(r.signal_tc.var(axis=0).mean()) for r in records
+      if (r.session, r.labels[0].name) == (level, label)])
   for label in ('wrist flexion', 'wrist extension', 'hand open'):
     levels = [rms(level, label) for level in ('20P', '50P', '80P', 'MVC')]
     assert levels == sorted(levels) and levels[-1] > 3 * levels[0]
