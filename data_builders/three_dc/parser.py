@@ -38,7 +38,7 @@ _FILE = re.compile(r'Participant([1-9]\d?)/(train|test)/EMG/3dc_EMG_gesture_(\d)
 _LINE = re.compile(rb'-?\d{1,5}(?:,-?\d{1,5}){9}')
 _INT16 = np.iinfo(np.int16)
 # Electrode 0 has no documented direction: angles are relative to it. That the columns go round the
-# arm in order shows in the recordings: each correlates most with its neighbours, and 9 with 0.
+# arm in order shows in the recordings of participant 2 (see README.md).
 _SENSORS = tuple(Sensor(name=f'emg{i}', ring=1, angle_deg=36.0 * i) for i in range(N_CHANNELS))
 
 
