@@ -43,9 +43,9 @@ KEPT = tuple(i for i, name in enumerate(FILE_CHANNELS) if not name.startswith('U
 N_CHANNELS = len(KEPT)
 MIN_SAMPLES, MAX_SAMPLES = 200, 102400  # 0.1 to 50 s; published: 10240
 MAX_HEADER_BYTES = 8192  # published: 3.1 KB; the reader's patterns are slow on long lines
-MAX_BASELINE = 1 << 30  # a stored number less this fits 32 bits; published: within 16
+MAX_BASELINE = 1 << 30  # a stored number less this fits 32 bits; at hand: within 15
 NO_SAMPLE = -32768  # WFDB's mark of a sample that is missing
-MAX_GAIN = 1e9  # per mV; published: 7e3 to 3.4e6
+MAX_GAIN = 1e9  # per mV; at hand: 1.9e4 to 9.1e5
 DEFAULT_GAIN = 200.0  # what the reader puts where a header has none, 0 or no number
 
 _FILE = re.compile(r'session(\d)_participant([1-9]\d?)_gesture([1-9]\d?)_trial(\d)\.hea')
