@@ -1,0 +1,105 @@
+"""The summary and the picture of a built set."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+
+from aemg_jax.sources import read_records
+import matplotlib.image
+import numpy as np
+import pytest
+
+from data_builders import build as build_lib
+from data_builders import inspect as inspect_lib
+
+ROOT = pathlib.Path(build_lib.__file__).parents[1]
+RAW = pathlib.Path(build_lib.__file__).parent / 'myo_armband/dummy_data'
+
+
+@pytest.fixture(scope='module')
+def built(tmp_path_factory):
+  """A set whose records have one label each, with 7 duplicates among its files."""
+  return build_lib.build('myo_armband', str(tmp_path_factory.mktemp('built')), RAW, progress=False)
+
+
+def test_the_summary_counts_what_the_records_hold(built):
+  """Spans counted once for each record, seconds at another rate, rejects that nobody sees."""
+  text = inspect_lib.summary(built, inspect_lib.read(built))
+  records = list(read_records(built))
+  seconds = sum(r.n_samples / r.rate_hz for r in records)
+  subjects = {r.subject for r in records}
+  sessions = {(r.subject, r.session) for r in records}
+  assert text.startswith(f'myo_armband 1.0.0: 17 records, {len(subjects)} subjects,'
+                         f' {len(sessions)} sessions, {seconds:.1f} s\n')
+  lines = [' '.join(line.split()) for line in text.splitlines()]
+  for line in ('kind emg (17 records)', 'channels 8 int16 (17 records)', 'rate 200 Hz',
+               'bandwidth 100 Hz', 'units nominal (17 records)', 'rejected 7 duplicate'):
+    assert line in lines
+  for name in ('neutral', 'hand open'):
+    spans = [x for r in records for x in r.labels if x.name == name]
+    length_s = sum(x.stop - x.start for x in spans) / 200
+    assert any(line.startswith(f'label {name} {len(spans)} spans {length_s:.1f} s')
+               for line in lines)
+  assert not any('no span of' in line for line in lines)
+
+
+def test_annotations_and_absent_labels_are_listed(tmp_path):
+  """Continuous recordings of which only the labels are shown."""
+  raw = pathlib.Path(build_lib.__file__).parent / 'uci_emg/dummy_data'
+  built = build_lib.build('uci_emg/distinct', str(tmp_path), raw, progress=False)
+  text = inspect_lib.summary(built, (e for e in inspect_lib.read(built) if False))
+  assert 'no span of   hand at rest, ' in text and '0 records, 0 subjects' in text
+  text = inspect_lib.summary(built, inspect_lib.read(built))
+  repetitions = [a.value for r in read_records(built) for a in r.annotations]
+  assert text.startswith('uci_emg/distinct 1.0.0')
+  assert f'repetition: {len(repetitions)} spans, 0 to {max(repetitions):g}\n' in text
+
+
+def test_the_picture_shows_the_record_that_was_asked_for(built, tmp_path):
+  """An empty picture, or the same one for every record."""
+  examples, pictures = inspect_lib.read(built), []
+  for its_id in (None, 'Evaluation/Male2/training0/classe_01'):
+    example = inspect_lib.pick(examples, its_id)
+    assert example['record_id'].decode() == (its_id or 'Evaluation/Female0/Test0/classe_00')
+    inspect_lib.draw(example, tmp_path / 'x.png')
+    pictures.append(matplotlib.image.imread(tmp_path / 'x.png')[..., :3])
+  assert all(0.02 < np.mean(p.sum(-1) < 2) < 0.5 for p in pictures)  # ink, and not only ink
+  assert pictures[0].shape == pictures[1].shape and not np.array_equal(*pictures)
+
+
+def test_every_record_is_found_by_its_id(built):
+  """A search that misses the first or the last one, or returns a neighbour."""
+  examples = inspect_lib.read(built)
+  for example in examples:
+    found = inspect_lib.pick(examples, example['record_id'].decode())
+    assert found['record_id'] == example['record_id']
+    np.testing.assert_array_equal(found['signal'], example['signal'])
+  for its_id in ('', 'Evaluation/Male2', 'zzz'):
+    with pytest.raises(ValueError, match='there is no'):
+      inspect_lib.pick(examples, its_id)
+
+
+def test_the_command_shadows_no_standard_module(built, tmp_path):
+  """`import inspect` of a dependency that finds ours; a folder above the set not searched."""
+  out = tmp_path / 'a.png'
+  command = [sys.executable, '-m', 'data_builders.inspect', str(built.parents[1]), '--out',
+             str(out)]
+  done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.startswith('myo_armband 1.0.0') and out.read_bytes()[1:4] == b'PNG'
+
+
+@pytest.mark.parametrize('argv, expected', [
+    (['{}/nowhere'], 'holds 0 built sets, expected one'),
+    (['{}/two'], "holds 2 built sets, expected one ['a/1.0.0', 'b/1.0.0']"),
+    (['{}/two/a', '--record', 'x'], '--record: got x without --out'),
+    (['{}/two/a', '--record', 'x', '--out', '{}/x.png'], "there is no x, expected an id such as"),
+])
+def test_a_mistake_is_one_line(built, tmp_path, capfd, argv, expected):
+  """A traceback, or the summary of another set."""
+  for name in 'ab':
+    shutil.copytree(built, tmp_path / 'two' / name / '1.0.0')
+  assert inspect_lib.main([arg.format(tmp_path) for arg in argv]) == 2
+  line, = [x for x in capfd.readouterr().err.splitlines() if x.startswith('error: ')]
+  assert expected in line
