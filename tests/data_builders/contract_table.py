@@ -89,6 +89,8 @@ ROWS = (
         frozenset(_GRASPS - {'medium wrap'} | {'lateral grasp',
                                                'open a bottle with a tripod grasp'}),
         rings=_TARGETED),
+    Row('emg_epn612', 11, 8, 200.0, 100.0, 'int16', _NOMINAL,
+        frozenset({'noGesture', 'fist', 'waveIn', 'waveOut', 'open', 'pinch'})),
     Row('plux_fatigue', 1, 1, 1000.0, 500.0, 'int16', frozenset({'mV'}), frozenset(),
         rings=frozenset({0})),
 )
