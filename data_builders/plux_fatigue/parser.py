@@ -1,4 +1,4 @@
-"""Parses the HDF5 file of PLUX's EMG fatigue example. NumPy and h5py only: worker processes import this.
+"""Parses the HDF5 file of PLUX's EMG fatigue example. NumPy and h5py only: workers import this.
 
 Layout (verified on the published file; OpenSignals writes it): one group named by the device's
 address, with attributes `channels`, `resolution`, `sampling rate` and `nsamples`, and the dataset

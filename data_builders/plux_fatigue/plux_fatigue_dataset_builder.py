@@ -18,8 +18,8 @@ class Builder(RecordBuilder):
   HOMEPAGE = 'https://github.com/pluxbiosignals/biosignalsnotebooks'
   # The repository's archive is over 1 GB for this one file, so a person fetches the file alone.
   MANUAL_DOWNLOAD_INSTRUCTIONS = (
-      f'Fetch {FILE} (1.4 MB) from the repository {HOMEPAGE} at commit {COMMIT}, and give its folder'
-      ' (not a whole clone: that holds the file several times).')
+      f'Fetch {FILE} (1.4 MB) from the repository {HOMEPAGE} at commit {COMMIT}, and give its'
+      ' folder (not a whole clone: that holds the file several times).')
   FACTS = Facts(subjects='1', channels='1', rate_hz='1000', classes='none', size='1.4 MB',
                 real_bytes='all')
   LICENCE = parser.LICENCE

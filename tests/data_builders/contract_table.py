@@ -16,6 +16,7 @@ class Row:
     kind, is_envelope: of each record.
     rings: ring numbers that occur among the sensors; {0} where there is no ring.
     generated: the set has no raw files.
+    config: the configuration that records name beside the set, where the raw folder names it.
   """
   name: str
   n_records: int
@@ -29,10 +30,15 @@ class Row:
   is_envelope: bool = False
   rings: frozenset[int] = frozenset({1})
   generated: bool = False
+  config: str = ''
 
   @property
   def dataset(self) -> str:
     return self.name.split('/')[0]
+
+  @property
+  def source(self) -> str:
+    return f'{self.dataset}/{self.config}' if self.config else self.dataset
 
 
 _FOREARM = {'hand close', 'hand open', 'wrist extension', 'wrist flexion', 'radial deviation'}
@@ -93,4 +99,8 @@ ROWS = (
         frozenset({'noGesture', 'fist', 'waveIn', 'waveOut', 'open', 'pinch'})),
     Row('plux_fatigue', 1, 1, 1000.0, 500.0, 'int16', frozenset({'mV'}), frozenset(),
         rings=frozenset({0})),
+    Row('imu_borg', 2, 18, 50.0, 25.0, 'float64', frozenset({'deg/s', 'm/s^2', 'rad'}),
+        frozenset(), kind='imu', rings=frozenset({0})),
+    Row('emg_folder', 24, 4, 1000.0, 450.0, 'float32', frozenset({'uV'}),
+        frozenset({'rest', 'hand close', 'hand open'}), config='example_csv'),
 )
