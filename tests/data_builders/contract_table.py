@@ -101,6 +101,8 @@ ROWS = (
         frozenset({'rest', 'wrist extension', 'wrist flexion', 'ulnar deviation',
                    'radial deviation', 'grip', 'abduction of all fingers',
                    'adduction of all fingers', 'supination', 'pronation'}), rings=frozenset({0})),
+    Row('emg2pose', 5, 16, 2000.0, 850.0, 'float32', frozenset({'uV'}),
+        frozenset({'ShakaVulcanPeace', 'unconstrained', 'OneHandedFreeStyle'})),
     Row('plux_fatigue', 1, 1, 1000.0, 500.0, 'int16', frozenset({'mV'}), frozenset(),
         rings=frozenset({0})),
     Row('imu_borg', 2, 18, 50.0, 25.0, 'float64', frozenset({'deg/s', 'm/s^2', 'rad'}),
