@@ -20,7 +20,8 @@ import numpy as np
 
 from data_builders import hdf5, timestamps
 from data_builders.jobs import (
-    BAD_FORMAT, BAD_VALUE, CONSTANT_CHANNEL, MISSING_FILE, MISSING_LABEL, TOO_SHORT, Job, Reject)
+    BAD_FORMAT, BAD_VALUE, CONSTANT_CHANNEL, MISSING_FILE, MISSING_LABEL, TOO_SHORT, UNKNOWN_LABEL,
+    Job, Reject)
 from data_builders.raw import find_files
 
 NAME = 'emg2pose'
@@ -102,6 +103,8 @@ def parse(job: Job) -> list[Record | Reject]:
     return reject(BAD_FORMAT, str(error))
   if row is None:
     return reject(MISSING_LABEL, f'not in {os.path.basename(table_path)}, expected a row for it')
+  if row.stage not in LABEL_NAMES:
+    return reject(UNKNOWN_LABEL, f'stage {row.stage!r}, expected one of {LABEL_NAMES}')
   try:
     emg_tc, time_s = _read(job.path)
   except hdf5.HdfError as error:

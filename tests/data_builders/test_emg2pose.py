@@ -138,6 +138,7 @@ def test_bad_tables_are_named(tmp_path, rows, reason, detail):
     (HEADER + 2 * ROW, 'bad format', 'each file once'),
     (HEADER + 's1,"' + 'u' * 200_000, 'bad format', 'field larger'),
     ('\x80', 'bad format', 'utf-8'),
+    (HEADER + ROW.format(stage='Knitting', moving='both'), 'unknown label', "stage 'Knitting'"),
 ])
 def test_bad_metadata_is_named(tmp_path, text, reason, detail):
   """A recording given to nobody, or to somebody else."""
