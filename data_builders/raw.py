@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 import contextlib
 import hashlib
+import lzma
 import os
 import re
 import shutil
@@ -18,6 +19,9 @@ MAX_BYTES = 2 << 40
 MAX_RATIO = 200  # text tables reach 20, DEFLATE itself 1032
 RATIO_FLOOR_BYTES = 16 << 20
 RAW_PREFIX = '.raw-'
+# What zipfile and tarfile let through from below: bz2 and names that no file can have are OSErrors,
+# and a tar header that declares 2 EiB is a MemoryError.
+_DAMAGED = (EOFError, OSError, MemoryError, zlib.error, lzma.LZMAError)
 
 
 @contextlib.contextmanager
@@ -94,7 +98,7 @@ def is_archive(path: str) -> bool:
 def _is_tar(path: str) -> bool:
   try:
     return tarfile.is_tarfile(path)
-  except (EOFError, zlib.error, OSError):
+  except _DAMAGED:
     return False
 
 
@@ -115,8 +119,9 @@ def untar(path: str, folder: str) -> None:
         total += entry.size
         _check_total(path, total, size, room)
         archive.extract(entry, folder, filter='data')
-  except (tarfile.TarError, EOFError, zlib.error) as error:
-    raise ValueError(f'{path}: {error}, expected a complete tar (is the file cut short?)') from error
+  except (tarfile.TarError, *_DAMAGED) as error:
+    raise ValueError(f'{path}: {str(error) or "an absurd size"}, expected a complete tar (is the file cut'
+                     ' short?)') from error
 
 
 def unzip(path: str, folder: str) -> None:
@@ -127,7 +132,7 @@ def unzip(path: str, folder: str) -> None:
       _check_entries(path, entries, shutil.disk_usage(folder).free)
       for entry in entries:
         _extract(path, archive, entry, folder)
-  except zipfile.BadZipFile as error:
+  except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
     raise ValueError(f'{path}: {error}, expected a complete zip (is the file cut'
                      ' short?)') from error
 
@@ -166,14 +171,14 @@ def _check_total(path: str, total: int, packed_bytes: int, free_bytes: int) -> N
 
 def _extract(path: str, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: str) -> None:
   target = os.path.join(folder, *entry.filename.split('/'))
-  if entry.is_dir():
-    os.makedirs(target, exist_ok=True)
-    return
-  os.makedirs(os.path.dirname(target), exist_ok=True)
   try:
+    if entry.is_dir():
+      os.makedirs(target, exist_ok=True)
+      return
+    os.makedirs(os.path.dirname(target), exist_ok=True)
     # zipfile stops at the declared size and checks the CRC, so the sum checked above holds.
     with archive.open(entry) as source, open(target, 'xb') as out:
       shutil.copyfileobj(source, out, 1 << 20)
-  except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+  except (zipfile.BadZipFile, NotImplementedError, *_DAMAGED) as error:
     raise ValueError(f'{path}: entry {entry.filename!r}: {error}, expected a complete'
                      ' zip') from error

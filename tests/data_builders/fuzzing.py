@@ -1,0 +1,351 @@
+"""Fuzzing of parsers and of archives: spoilt files, read in a process of its own.
+
+    python -m tests.data_builders.fuzzing NAME[/CONFIG] [--cases 2000] [--seed 0]
+
+A case is a number: it decides which of the dummy files is spoilt and how, so a failure is repeated
+by its seed (`--cases 1 --seed N`). The process that reads has 1 GiB of memory beyond what the good
+files took, and 10 s for each case.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+import dataclasses
+import functools
+import multiprocessing
+import os
+import pathlib
+import random
+import resource
+import shutil
+import struct
+import sys
+import tempfile
+from typing import Any
+import zlib
+
+from aemg_jax.records import Record, validate
+
+from data_builders import build as build_lib
+from data_builders import raw
+from data_builders.jobs import Job, Reject
+
+MEMORY_BYTES = 1 << 30
+CASE_S = 10
+START_S = 60  # the first import of a reader, on a loaded machine
+
+Check = Callable[[Sequence[Job]], None]
+
+
+class Worker:
+  """A process that runs checks; one that dies or hangs is replaced."""
+
+  def __init__(self):
+    self._process = None
+
+  def prepare(self, check: Check, jobs: Sequence[Job]) -> None:
+    """Runs `check` on good files, and sets the limit of memory above what that took."""
+    self._prepared = (check, jobs)
+    if self._process is None or not self._process.is_alive():
+      context = multiprocessing.get_context('spawn')
+      self._pipe, theirs = context.Pipe()
+      self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+      self._process.start()
+      theirs.close()
+    self._pipe.send((check, jobs))
+    fault = self._answer(START_S)
+    if fault:
+      raise AssertionError(f'the good files: {fault}')
+
+  def run(self, jobs: Sequence[Job]) -> str:
+    """What went wrong; '' if nothing did."""
+    self._pipe.send((None, jobs))
+    fault = self._answer(CASE_S)
+    if not self._process.is_alive():
+      self.prepare(*self._prepared)
+    return fault
+
+  def _answer(self, limit_s: float) -> str:
+    try:
+      if self._pipe.poll(limit_s):
+        return self._pipe.recv()
+      fault = f'no answer within {limit_s} s'
+    except EOFError:
+      fault = 'the process died'
+    self.stop()
+    return f'{fault} (exit code {self._process.exitcode})'
+
+  def stop(self) -> None:
+    if self._process is not None:
+      self._process.kill()
+      self._process.join()
+
+
+def _serve(pipe) -> None:
+  """Answers each list of jobs with a fault or ''."""
+  unlimited = resource.getrlimit(resource.RLIMIT_AS)[1]
+  while True:
+    try:
+      new, jobs = pipe.recv()
+    except EOFError:
+      return
+    if new is not None:
+      check = new
+      resource.setrlimit(resource.RLIMIT_AS, (unlimited, unlimited))
+    fault = ''
+    try:
+      check(jobs)
+    except Exception as error:  # whatever a reader may raise is what we look for
+      fault = f'{type(error).__name__}: {error}'[:500]
+    if new is not None:
+      pages = int(pathlib.Path('/proc/self/statm').read_text().split()[0])
+      limit = pages * resource.getpagesize() + MEMORY_BYTES
+      resource.setrlimit(resource.RLIMIT_AS, (limit, unlimited))
+    pipe.send(fault)
+
+
+class ParserCheck:
+  """Raises unless every job gives valid records of the set's shape and labels, or rejects.
+
+  A job may give nothing only where it does so for the good files, which are checked first: another
+  job reads its file.
+  """
+
+  def __init__(self, parse: Callable, shape: tuple[int, str], label_names: frozenset[str]):
+    self._parse, self._shape, self._label_names = parse, shape, label_names
+    self._silent: frozenset[str] | None = None
+
+  def __call__(self, jobs: Sequence[Job]) -> None:
+    found = {job.name: self._parse(job) for job in jobs}
+    if self._silent is None:
+      self._silent = frozenset(name for name, items in found.items() if not items)
+    for name, items in found.items():
+      if not items and name not in self._silent:
+        raise AssertionError(f'{name}: neither a record nor a reject')
+      for item in items:
+        self._check(item)
+
+  def _check(self, item: Any) -> None:
+    if isinstance(item, Reject):
+      if not (item.name and item.reason and item.detail):
+        raise AssertionError(f'{item}: expected a name, a reason and a detail')
+      return
+    if not isinstance(item, Record):
+      raise AssertionError(f'{type(item)}: expected a Record or a Reject')
+    validate(item)
+    if (item.n_channels, str(item.signal_tc.dtype)) != self._shape:
+      raise AssertionError(f'{item.signal_tc.shape} of {item.signal_tc.dtype}, expected'
+                           f' {self._shape}')
+    unknown = {label.name for label in item.labels} - self._label_names
+    if unknown:
+      raise AssertionError(f'labels {unknown}, expected those of the set')
+
+
+def check_archive(scratch: str, jobs: Sequence[Job]) -> None:
+  """Raises unless each archive is unpacked into its folder, or refused with its path."""
+  for job in jobs:
+    try:
+      with raw.open_raw(job.path, scratch) as folder:
+        outside = set(os.listdir(scratch)) - {os.path.basename(folder)}
+        links = [p for p in pathlib.Path(folder).rglob('*') if p.is_symlink()]
+        if outside or links:
+          raise AssertionError(f'wrote {outside | set(links)}')
+    except ValueError as error:
+      if job.path not in str(error):
+        raise AssertionError(f'{error}: does not name {job.path}') from error
+    if os.listdir(scratch):
+      raise AssertionError(f'left {os.listdir(scratch)}')
+
+
+@dataclasses.dataclass
+class Target:
+  """Files to spoil, and how they are read.
+
+  Attributes:
+    name: for the report.
+    folder: a private copy of the good files.
+    files: their bytes, by path relative to `folder`.
+    jobs: what is parsed when all files are good.
+    check: of jobs.
+  """
+  name: str
+  folder: pathlib.Path
+  files: dict[str, bytes]
+  jobs: Sequence[Job]
+  check: Check
+
+  def fuzz(self, worker: Worker, seeds: Sequence[int]) -> list[str]:
+    """One line for every case that went wrong."""
+    worker.prepare(self.check, self.jobs)
+    faults = []
+    for seed in seeds:
+      rng = random.Random(f'{self.name} {seed}')
+      path = rng.choice(sorted(self.files))
+      how, data = spoil(rng, self.files[path])
+      if rng.random() < 0.05 and all(job.path != str(self.folder / path) for job in self.jobs):
+        how = 'missing'
+        (self.folder / path).unlink()
+      else:
+        (self.folder / path).write_bytes(data)
+      fault = worker.run(self._reading(self.folder / path))
+      (self.folder / path).write_bytes(self.files[path])
+      if fault:
+        faults.append(f'{self.name}, seed {seed} ({how} in {path}): {fault}')
+    return faults
+
+  def _reading(self, path: pathlib.Path) -> list[Job]:
+    """The jobs that a spoilt file may touch: its own, or those of files that lie nearest to it."""
+    own = [job for job in self.jobs if job.path == os.fspath(path)]
+    near, top = own, path.parent
+    while not near:
+      near = [job for job in self.jobs if pathlib.Path(job.path).is_relative_to(top)]
+      top = top.parent
+    return [dataclasses.replace(job, n_bytes=os.path.getsize(job.path)) for job in near]
+
+
+def builder_target(name: str, folder: pathlib.Path) -> Target:
+  """The dummy files of NAME[/CONFIG], copied below `folder`."""
+  dataset, _, config = name.partition('/')
+  cls = build_lib.load_builder(dataset)
+  builder = cls(config=config or cls.DEFAULT_BUILDER_CONFIG_NAME, data_dir=str(folder / 'none'))
+  copy = folder / name.replace('/', '-')
+  shutil.copytree(pathlib.Path(build_lib.__file__).parent / dataset / 'dummy_data', copy)
+  jobs = builder._jobs([str(copy)])
+  # Of a set with several configurations, only the files beside those that this one reads.
+  tops = {pathlib.Path(job.path).parent for job in jobs}
+  files = {str(p.relative_to(copy)): p.read_bytes() for p in copy.rglob('*')
+           if p.is_file() and any(p.is_relative_to(top) for top in tops)}
+  channels, dtype = builder._channels_and_dtype()
+  shape = channels, str(dtype.__name__ if isinstance(dtype, type) else dtype)
+  check = ParserCheck(builder._parser(), shape, frozenset(builder.LABEL_NAMES))
+  return Target(name, copy, files, jobs, check)
+
+
+def archive_target(kind: str, folder: pathlib.Path, write: Callable[[pathlib.Path], Any]) -> Target:
+  """An archive that `write` makes."""
+  copy, scratch = folder / kind, folder / f'{kind}-scratch'
+  copy.mkdir()
+  scratch.mkdir()
+  path = copy / 'set'
+  write(path)
+  return Target(kind, copy, {'set': path.read_bytes()},
+                [Job('set', str(path), path.stat().st_size)],
+                functools.partial(check_archive, str(scratch)))
+
+
+def spoil(rng: random.Random, data: bytes) -> tuple[str, bytes]:
+  """How, and the spoilt bytes. Compressed variables of MATLAB are half the time spoilt inside."""
+  change = rng.choice(CHANGES)
+  if data[:6] == b'MATLAB' and rng.random() < 0.5:
+    return f'{change.__name__} inside', _inside_mat(rng, data, change)
+  return change.__name__, change(rng, data)
+
+
+def _inside_mat(rng: random.Random, data: bytes, change: Callable) -> bytes:
+  """MATLAB v5 with one of its compressed elements spoilt and packed again."""
+  starts, at = [], 128
+  while at + 8 <= len(data):
+    starts.append(at)
+    at += 8 + struct.unpack_from('<I', data, at + 4)[0]
+  at = rng.choice(starts)
+  kind, size = struct.unpack_from('<II', data, at)
+  if kind != 15:
+    return change(rng, data)
+  packed = zlib.compress(change(rng, zlib.decompress(data[at + 8:at + 8 + size])))
+  return data[:at] + struct.pack('<II', kind, len(packed)) + packed + data[at + 8 + size:]
+
+
+def _place(rng: random.Random, data: bytes) -> int:
+  """Half the time near the beginning, where headers are."""
+  return rng.randrange(max(1, min(len(data), 256) if rng.random() < 0.5 else len(data)))
+
+
+def flip(rng, data):
+  spoilt = bytearray(data)
+  for _ in range(rng.choice((1, 1, 4, 32))):
+    if spoilt:
+      spoilt[_place(rng, data)] ^= 1 << rng.randrange(8)
+  return bytes(spoilt)
+
+
+def truncate(rng, data):
+  return data[:rng.randrange(len(data) + 1)]
+
+
+def append(rng, data):
+  return data + rng.randbytes(rng.choice((1, 2, 7, 64, 5000)))
+
+
+def swap(rng, data):
+  """Two blocks exchanged."""
+  size = rng.randrange(1, max(2, len(data) // 3))
+  a, b = sorted(rng.randrange(max(1, len(data) - size)) for _ in range(2))
+  b = max(b, a + size)
+  return data[:a] + data[b:b + size] + data[a + size:b] + data[a:a + size] + data[b + size:]
+
+
+def huge(rng, data):
+  """A size, binary or in digits, that no file has."""
+  value = rng.choice((2**31 - 1, 2**32 - 1, 2**40, 2**63 - 1, 0x80000000))
+  kind = rng.choice(('<I', '>I', '<Q', '>Q', 'digits'))
+  new = (str(value) * rng.choice((1, 1, 20))).encode() if kind == 'digits' else struct.pack(
+      kind, value & (0xffffffff if kind[1] == 'I' else 2**64 - 1))
+  at = _place(rng, data)
+  return data[:at] + new + data[at + len(new):]
+
+
+def nan(rng, data):
+  new = rng.choice((b'\0\0\xc0\x7f', b'\0\0\0\0\0\0\xf8\x7f', b'\0\0\x80\x7f', b'nan', b'-inf',
+                    b'1e999', b'NaN'))
+  at = _place(rng, data)
+  at -= at % len(new) if len(new) in (4, 8) else 0
+  return data[:at] + new + data[at + len(new):]
+
+
+def not_utf8(rng, data):
+  at = _place(rng, data)
+  return data[:at] + rng.choice((b'\xff\xfe', b'\x80', b'\xc3\x28', b'\xed\xa0\x80')) + data[at:]
+
+
+def empty(rng, data):
+  del rng, data
+  return b''
+
+
+def repeat(rng, data):
+  """A block that is there again and again."""
+  at, size = _place(rng, data), rng.randrange(1, 200)
+  return data[:at] + data[at:at + size] * rng.choice((2, 50)) + data[at + size:]
+
+
+def cut(rng, data):
+  at = _place(rng, data)
+  return data[:at] + data[at + rng.randrange(1, 200):]
+
+
+def blank(rng, data):
+  """A block of one byte's value."""
+  at, size = _place(rng, data), rng.randrange(1, 200)
+  return data[:at] + rng.choice((b'\0', b'\xff', b' ', b'\n', b'9', b'(')) * size + data[at + size:]
+
+
+CHANGES = (flip, truncate, append, swap, huge, nan, not_utf8, empty, repeat, cut, blank)
+
+
+def main() -> int:
+  parser = argparse.ArgumentParser(prog='python -m tests.data_builders.fuzzing')
+  parser.add_argument('name', help='NAME or NAME/CONFIG of a builder')
+  parser.add_argument('--cases', type=int, default=2000)
+  parser.add_argument('--seed', type=int, default=0, help='the first case')
+  args = parser.parse_args()
+  worker = Worker()
+  with tempfile.TemporaryDirectory() as folder:
+    target = builder_target(args.name, pathlib.Path(folder))
+    faults = target.fuzz(worker, range(args.seed, args.seed + args.cases))
+  worker.stop()
+  sys.stdout.write(''.join(f'{fault}\n' for fault in faults)
+                   + f'{args.name}: {len(faults)} of {args.cases} cases went wrong\n')
+  return 1 if faults else 0
+
+
+if __name__ == '__main__':
+  sys.exit(main())
