@@ -120,8 +120,8 @@ def untar(path: str, folder: str) -> None:
         _check_total(path, total, size, room)
         archive.extract(entry, folder, filter='data')
   except (tarfile.TarError, *_DAMAGED) as error:
-    raise ValueError(f'{path}: {str(error) or "an absurd size"}, expected a complete tar (is the file cut'
-                     ' short?)') from error
+    raise ValueError(f'{path}: {str(error) or "an absurd size"}, expected a complete tar (is the'
+                     ' file cut short?)') from error
 
 
 def unzip(path: str, folder: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from data_builders import raw
 from data_builders.jobs import BAD_FORMAT, Job, Reject
-from tests.data_builders import fuzzing
+from tests.data_builders import fuzzing, spoiling
 from tests.data_builders.contract_table import ROWS
 from tests.test_records import make_record
 
@@ -190,11 +190,11 @@ def test_a_case_is_decided_by_its_seed():
   """A failure that cannot be repeated; a mutation that never changes anything."""
   data = bytes(range(256)) * 4
   for seed in range(40):
-    one, two = (fuzzing.spoil(random.Random(f'x {seed}'), data) for _ in range(2))
+    one, two = (spoiling.spoil(random.Random(f'x {seed}'), data) for _ in range(2))
     assert one == two
-  found = {fuzzing.spoil(random.Random(f'x {seed}'), data)[0] for seed in range(200)}
-  assert found == {change.__name__ for change in fuzzing.CHANGES}
-  for change in fuzzing.CHANGES:
+  found = {spoiling.spoil(random.Random(f'x {seed}'), data)[0] for seed in range(200)}
+  assert found == {change.__name__ for change in spoiling.CHANGES}
+  for change in spoiling.CHANGES:
     changed = [change(random.Random(seed), data) != data for seed in range(20)]
     assert sum(changed) >= 18, change.__name__
     change(random.Random(0), b'')  # of an empty file
