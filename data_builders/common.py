@@ -21,6 +21,7 @@ from tensorflow_datasets.core import writer as tfds_writer
 from tensorflow_datasets.proto import tf_example_pb2
 from tqdm import tqdm
 
+from data_builders import croissant
 from data_builders.intake import Intake, parse_all, shard_jobs
 from data_builders.jobs import REJECTS_FILE, Job, Reject
 from data_builders.raw import content_sha256
@@ -215,7 +216,8 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
       super()._download_and_prepare(dl_manager, download_config)
     counts = self._intake.finish()
     folder = epath.Path(self.data_dir)  # TFDS's incomplete folder: renamed when all is written
-    shards = sorted(p for p in folder.iterdir() if '-of-' in p.name)
+    shards = {p.name: {'bytes': p.stat().length, 'sha256': file_sha256(p)}
+              for p in sorted(folder.iterdir()) if '-of-' in p.name}
     self.info.metadata.update(
         licence=self.LICENCE, label_names=list(self.LABEL_NAMES),
         common_names=dict(self.COMMON_NAMES), order='record_id',
@@ -237,6 +239,9 @@ class _SortedWriter(tfds_writer.ExampleWriter):
 
 def _sort_features(data: bytes) -> bytes:
   return tf_example_pb2.Example.FromString(data).SerializeToString(deterministic=True)
+    summary = self.builder_config.description if self.builder_config else type(self).__doc__
+    (folder / croissant.FILE).write_text(croissant.describe(
+        self.info, summary, shards, self.LICENCE, self.HOMEPAGE))
 
 
 def file_sha256(path: epath.Path) -> str:

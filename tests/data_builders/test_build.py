@@ -52,7 +52,7 @@ def left_in(data_dir) -> list[str]:
 def test_any_number_of_workers_writes_the_same_bytes(tmp_path, raw):
   """Results taken as they come, state kept per worker, or an order drawn anew in each process."""
   one = bytes_of(build(tmp_path, raw))
-  assert len(one) == 6  # one shard, features, info, metadata, licence, rejects
+  assert len(one) == 7  # one shard, features, info, metadata, licence, rejects, croissant
   command = [sys.executable, '-m', 'data_builders.build', 'myo_armband', '--raw', str(raw),
              '--workers', '2', '--data_dir', str(tmp_path / 'built2')]
   done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
