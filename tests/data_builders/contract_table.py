@@ -49,6 +49,11 @@ _HAND = {'thumb up', 'fingers flexed together in fist', 'wrist extension with cl
 _GRASPS = {'rest', 'large diameter grasp', 'medium wrap'}
 _DB6 = {f'grasp {number:02d}' for number in (1, 3, 4, 6, 9, 10, 11)}
 _V, _NOMINAL, _TARGETED = frozenset({'V'}), frozenset({'nominal'}), frozenset({0, 1})
+_CAPG_HAND = frozenset({
+    'thumb up', 'extension of index and middle, flexion of the others',
+    'flexion of ring and little finger, extension of the others',
+    'thumb opposing base of little finger', 'abduction of all fingers',
+    'fingers flexed together in fist', 'pointing index', 'adduction of extended fingers'})
 ROWS = (
     Row('myo_armband', 17, 8, 200.0, 100.0, 'int16', frozenset({'nominal'}),
         frozenset(_FOREARM | {'neutral', 'ulnar deviation'})),
@@ -107,6 +112,16 @@ ROWS = (
         frozenset({'thumb up', 'index', 'right angle', 'peace', 'index little', 'thumb little',
                    'hand close', 'hand open', 'wrist extension', 'wrist flexion',
                    'ulnar deviation', 'radial deviation'}), rings=frozenset({0})),
+    Row('capgmyo/dba', 9, 128, 1000.0, 380.0, 'float64', _NOMINAL, _CAPG_HAND,
+        rings=frozenset({0})),
+    Row('capgmyo/dbb', 6, 128, 1000.0, 380.0, 'float64', _NOMINAL,
+        frozenset({'thumb up', 'adduction of extended fingers',
+                   'extension of index and middle, flexion of the others'}),
+        rings=frozenset({0})),
+    Row('capgmyo/dbc', 12, 128, 1000.0, 380.0, 'float64', _NOMINAL,
+        frozenset({f'{finger} {way}' for way in ('flexion', 'extension')
+                   for finger in ('index', 'middle', 'ring', 'little finger', 'thumb')}
+                  | {'thumb abduction', 'thumb adduction'}), rings=frozenset({0})),
     Row('plux_fatigue', 1, 1, 1000.0, 500.0, 'int16', frozenset({'mV'}), frozenset(),
         rings=frozenset({0})),
     Row('imu_borg', 2, 18, 50.0, 25.0, 'float64', frozenset({'deg/s', 'm/s^2', 'rad'}),
