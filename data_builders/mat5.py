@@ -2,16 +2,16 @@
 
 Not scipy.io.loadmat: on a file with one wrong type byte it ends the whole process (scipy 1.17 reads
 outside its table of types), and it allocates whatever size a file declares. This reader knows only
-what the builders need, real full matrices of two dimensions, checks every size before it reads,
-and lets the checksum of a compressed variable find flipped bits. Format: MathWorks, "MAT-File
-Format", level 5.
+what the builders need, real full matrices of two dimensions and vectors of cells that hold such
+matrices, checks every size before it reads, and lets the checksum of a compressed variable find
+flipped bits. Format: MathWorks, "MAT-File Format", level 5.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 import math
 import os
 import struct
-from typing import BinaryIO
+from typing import Any, BinaryIO
 import zlib
 
 import numpy as np
@@ -21,8 +21,10 @@ CHUNK_BYTES = 1 << 20
 HEADER_BYTES = 128
 MATRIX, COMPRESSED = 14, 15  # types of a file's elements
 INT8, INT32, UINT32 = 1, 5, 6  # types of the parts of a matrix
+CELL = 1  # a class whose elements are matrices
+MAX_CELLS = 1000
 OPAQUE = 17  # a class without dimensions
-CLASSES = {1: 'cell', 2: 'struct', 3: 'object', 4: 'char', 5: 'sparse', 16: 'function'}
+CLASSES = {CELL: 'cell', 2: 'struct', 3: 'object', 4: 'char', 5: 'sparse', 16: 'function'}
 NUMERIC_CLASSES = range(6, 16)  # double, single, int8 to uint64
 COMPLEX = 0x800
 MAX_NAME_BYTES = 63
@@ -52,7 +54,31 @@ def read_arrays(path: str, names: Collection[str],
     MatError: a broken file or another format, or a variable of `names` that is no real numeric
       matrix or too large. Other variables are skipped unread.
   """
-  arrays = {}
+  return _read(path, names, _numbers, max_bytes)
+
+
+def read_cells(path: str, names: Collection[str],
+               max_bytes: int = MAX_BYTES) -> dict[str, list[np.ndarray]]:
+  """Reads the variables `names`, vectors of cells; those that the file lacks are left out.
+
+  Args:
+    path: of the file.
+    names: of variables.
+    max_bytes: of all cells of one variable together.
+
+  Returns:
+    The matrices of each, in order, in the type they are stored in (see `read_arrays`).
+
+  Raises:
+    MatError: a broken file or another format, a variable of `names` that is no vector of cells,
+      or a cell that is no real numeric matrix. Other variables are skipped unread.
+  """
+  return _read(path, names, _cells, max_bytes)
+
+
+def _read(path: str, names: Collection[str], content: Callable, max_bytes: int) -> dict[str, Any]:
+  """What `content` makes of the variables `names`."""
+  found = {}
   size = os.path.getsize(path)
   with open(path, 'rb') as f:
     order = _byte_order(f.read(HEADER_BYTES))
@@ -66,14 +92,14 @@ def read_arrays(path: str, names: Collection[str],
       source = _Inflated(f, n_bytes) if kind == COMPRESSED else _Plain(f, n_bytes)
       if kind == COMPRESSED and struct.unpack(order + 'II', source.read(8))[0] != MATRIX:
         raise MatError(f'compressed element at byte {start - 8}, expected a matrix in it')
-      name, array = _matrix(source, order, names, max_bytes)
-      if array is not None:
-        if name in arrays:
+      word, shape, name = _head(source, order)
+      if name in names and word & 0xff != OPAQUE:
+        if name in found:
           raise MatError(f'variable {name} is there twice')
+        found[name] = content(source, order, word, shape, f'variable {name}', max_bytes)
         source.finish()
-        arrays[name] = array
       f.seek(start + n_bytes)
-  return arrays
+  return found
 
 
 def _byte_order(header: bytes) -> str:
@@ -91,7 +117,7 @@ def _byte_order(header: bytes) -> str:
 class _Plain:
   """The bytes of one element."""
 
-  def __init__(self, f: BinaryIO, n_bytes: int):
+  def __init__(self, f: 'BinaryIO | _Plain', n_bytes: int):
     self._f, self._left = f, n_bytes
 
   def read(self, n: int) -> bytes | bytearray:
@@ -106,6 +132,14 @@ class _Plain:
     """Raises MatError unless the element ends here, but for padding."""
     if self._left >= 8:
       raise MatError(f'{self._left} bytes follow the data of a matrix, expected its end')
+
+
+class _Inner(_Plain):
+  """The bytes of one matrix within another element, which it is read through."""
+
+  def finish(self) -> None:
+    super().finish()
+    self.read(self._left)
 
 
 class _Inflated(_Plain):
@@ -161,35 +195,59 @@ def _part(source: _Plain, order: str, max_bytes: int) -> tuple[int, bytes | byte
   return kind, data
 
 
-def _matrix(source: _Plain, order: str, names: Collection[str],
-            max_bytes: int) -> tuple[str, np.ndarray | None]:
-  """Name and array; None for a variable that is not in `names`."""
+def _head(source: _Plain, order: str) -> tuple[int, tuple[int, ...], str]:
+  """Flags (the class in the lowest byte), shape and name of a matrix."""
   kind, flags = _part(source, order, 8)
   if kind != UINT32 or len(flags) != 8:
     raise MatError(f'matrix flags of type {kind}, {len(flags)} bytes, expected 8 of type {UINT32}')
   word, _ = struct.unpack(order + 'II', flags)
   if word & 0xff == OPAQUE:
-    return '', None
+    return word, (), ''
   kind, dims = _part(source, order, 256)
   if kind != INT32 or len(dims) % 4 or len(dims) < 8:
     raise MatError(f'dimensions of type {kind}, {len(dims)} bytes, expected type {INT32}')
   kind, raw_name = _part(source, order, MAX_NAME_BYTES)
   if kind != INT8:
     raise MatError(f'name of type {kind}, expected type {INT8}')
-  name = bytes(raw_name).decode('latin-1')
-  if name not in names:
-    return name, None
-  if word & 0xff not in NUMERIC_CLASSES or word & COMPLEX:
-    what = 'complex' if word & COMPLEX else CLASSES.get(word & 0xff, f'of class {word & 0xff}')
-    raise MatError(f'variable {name} is {what}, expected a real numeric matrix')
   shape = struct.unpack(f'{order}{len(dims) // 4}i', dims)
+  return word, shape, bytes(raw_name).decode('latin-1')
+
+
+def _numbers(source: _Plain, order: str, word: int, shape: tuple[int, ...], what: str,
+             max_bytes: int) -> np.ndarray:
+  """The array after the head of a matrix."""
+  if word & 0xff not in NUMERIC_CLASSES or word & COMPLEX:
+    found = 'complex' if word & COMPLEX else CLASSES.get(word & 0xff, f'of class {word & 0xff}')
+    raise MatError(f'{what} is {found}, expected a real numeric matrix')
   if len(shape) != 2 or min(shape) < 0:
-    raise MatError(f'variable {name} has shape {shape}, expected 2 dimensions')
+    raise MatError(f'{what} has shape {shape}, expected 2 dimensions')
   kind, data = _part(source, order, max_bytes)
   if kind not in STORED:
-    raise MatError(f'variable {name} is stored as type {kind}, expected one of {sorted(STORED)}')
+    raise MatError(f'{what} is stored as type {kind}, expected one of {sorted(STORED)}')
   dtype = np.dtype(STORED[kind]).newbyteorder(order)
   if math.prod(shape) * dtype.itemsize != len(data):
-    raise MatError(f'variable {name} has {len(data)} bytes, expected {shape} of {dtype}')
+    raise MatError(f'{what} has {len(data)} bytes, expected {shape} of {dtype}')
   stored = np.frombuffer(data, dtype).reshape(shape, order='F')
-  return name, np.ascontiguousarray(stored, dtype.newbyteorder('='))
+  return np.ascontiguousarray(stored, dtype.newbyteorder('='))
+
+
+def _cells(source: _Plain, order: str, word: int, shape: tuple[int, ...], what: str,
+           max_bytes: int) -> list[np.ndarray]:
+  """The matrices after the head of a cell array."""
+  if word & 0xff != CELL:
+    raise MatError(f'{what} is {CLASSES.get(word & 0xff, "a matrix")}, expected cells')
+  n_cells = math.prod(shape)
+  if len(shape) != 2 or min(shape) < 0 or n_cells != max(shape) or n_cells > MAX_CELLS:
+    raise MatError(f'{what} has shape {shape}, expected a vector of at most {MAX_CELLS} cells')
+  cells, left = [], max_bytes
+  for i in range(n_cells):
+    its = f'cell {i + 1} of {what}'
+    kind, n_bytes = struct.unpack(order + 'II', source.read(8))
+    if kind != MATRIX or not n_bytes:  # MATLAB leaves nothing of a cell that was never set
+      raise MatError(f'{its} is of type {kind} and {n_bytes} bytes, expected a matrix')
+    inner = _Inner(source, n_bytes)
+    inner_word, inner_shape, _ = _head(inner, order)
+    cells.append(_numbers(inner, order, inner_word, inner_shape, its, left))
+    inner.finish()
+    left -= cells[-1].nbytes
+  return cells

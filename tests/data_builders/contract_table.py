@@ -122,6 +122,8 @@ ROWS = (
         frozenset({f'{finger} {way}' for way in ('flexion', 'extension')
                    for finger in ('index', 'middle', 'ring', 'little finger', 'thumb')}
                   | {'thumb abduction', 'thumb adduction'}), rings=frozenset({0})),
+    Row('csl_hdemg', 4, 168, 2048.0, 1024.0, 'float64', _NOMINAL,
+        frozenset({'idle', 'gesture 2', 'gesture 11'}), rings=frozenset({0})),
     Row('plux_fatigue', 1, 1, 1000.0, 500.0, 'int16', frozenset({'mV'}), frozenset(),
         rings=frozenset({0})),
     Row('imu_borg', 2, 18, 50.0, 25.0, 'float64', frozenset({'deg/s', 'm/s^2', 'rad'}),

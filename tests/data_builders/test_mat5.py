@@ -152,3 +152,70 @@ def test_a_bomb_is_not_inflated(tmp_path):
   assert mat5.read_arrays(path, ('label',), limit) == {}  # skipped unread
   assert tracemalloc.get_traced_memory()[1] < limit
   tracemalloc.stop()
+
+
+def cell(*elements, name='gestures', shape=None) -> bytes:
+  """One cell array of these matrix elements."""
+  shape = (len(elements), 1) if shape is None else shape
+  return element(mat5.MATRIX, element(6, struct.pack('<II', mat5.CELL, 0))
+                 + element(5, struct.pack(f'<{len(shape)}i', *shape))
+                 + element(1, name.encode()) + b''.join(elements))
+
+
+@pytest.mark.parametrize('do_compression', [False, True])
+@pytest.mark.parametrize('shape', [(3, 1), (1, 3)])
+def test_it_reads_cells_that_scipy_writes(tmp_path, shape, do_compression):
+  """Cells out of order, rows taken for columns, small matrices that lie in the tag itself."""
+  rng = np.random.default_rng(0)
+  wanted = [rng.normal(size=(4, 7)), rng.integers(0, 9, (1, 1)).astype(np.uint8),
+            rng.normal(size=(2, 9)).astype(np.float32)]
+  cells = np.empty(3, object)
+  cells[:] = wanted
+  path = str(tmp_path / 'x.mat')
+  scipy.io.savemat(path, {'gestures': cells.reshape(shape), 'other': np.zeros((4, 4))},
+                   do_compression=do_compression)
+  found = mat5.read_cells(path, ('gestures', 'absent'))
+  assert found.keys() == {'gestures'}
+  for array, expected in zip(found['gestures'], wanted, strict=True):
+    np.testing.assert_array_equal(array, expected, strict=True)
+    assert array.flags.c_contiguous
+
+
+A = matrix(np.arange(6.0).reshape(3, 2), '', stored=9, mat_class=6)
+
+
+@pytest.mark.parametrize('elements, said', [
+    ((cell(A, A)[:-8],), 'cut short'),
+    ((cell(A, A[:-8]),), 'cut short'),
+    ((cell(A, A, shape=(1, 3)),), 'cut short'),
+    ((cell(A, A, shape=(1, 1)),), 'bytes follow the data'),
+    ((cell(A, A, shape=(2, 1, 1)),), r'shape \(2, 1, 1\), expected a vector of at most 1000'),
+    ((cell(A, A, A, A, shape=(2, 2)),), 'expected a vector'),
+    ((cell(A, shape=(2**31 - 1, 1)),), 'expected a vector of at most 1000'),
+    ((cell(A, shape=(-1, -1)),), 'expected a vector'),
+    ((cell(A, struct.pack('<II', 14, 0)),), 'cell 2 of variable gestures is of type 14 and 0'),
+    ((cell(element(9, bytes(8))),), 'cell 1 of variable gestures is of type 9'),
+    ((cell(A, cell(A, name='')),), 'cell 2 of variable gestures is cell'),
+    ((cell(matrix(EMG, '', mat_class=0x807)),), 'cell 1 of variable gestures is complex'),
+    ((cell(matrix(EMG, '', shape=(9, 9))),), 'cell 1 of variable gestures has 24 bytes'),
+    ((cell(struct.pack('<II', 14, 1 << 30) + A[8:]), bytes(8)), 'bytes follow the data'),
+    ((cell(struct.pack('<II', 14, len(A) + 8) + A[8:] + bytes(16)),), 'bytes follow the data'),
+    ((matrix(EMG, 'gestures'),), 'variable gestures is a matrix, expected cells'),
+    ((matrix(EMG, 'gestures', mat_class=4),), 'variable gestures is char, expected cells'),
+    ((compressed(cell(A, A) + bytes(64)),), 'more bytes follow'),
+    ((compressed(cell(A, A))[:-4],), 'cut short'),
+    ((cell(A), cell(A)), 'there twice'),
+])
+def test_bad_cells_are_named(tmp_path, elements, said):
+  """A crash, a cell that reads on into the next one, or a matrix with a guessed shape."""
+  with pytest.raises(mat5.MatError, match=said):
+    mat5.read_cells(mat_file(tmp_path, *elements), ('gestures',))
+
+
+def test_cells_are_limited_together(tmp_path):
+  """Many cells that are each below the limit."""
+  path = mat_file(tmp_path, compressed(cell(A, A, A)))
+  assert len(mat5.read_cells(path, ('gestures',), 3 * 48)['gestures']) == 3
+  with pytest.raises(mat5.MatError, match='part of 48 bytes, expected at most 47'):
+    mat5.read_cells(path, ('gestures',), 3 * 48 - 1)
+  assert mat5.read_arrays(path, ('other',)) == {}
