@@ -3,6 +3,7 @@
 Writes D/NAME[/CONFIG]/VERSION/ (TFDS layout, ArrayRecord) with rejects.json inside, or nothing: the
 folder appears in one rename when all is written. A complete build is recognised and kept. Exit
 code 2 and one line on standard error for anything that the user can mend. No TensorFlow.
+With --beam_runner the parsing and writing is done by an Apache Beam runner (extra beam).
 """
 
 import argparse
@@ -39,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
   args = _arguments(argv)
   try:
     folder = build(args.name, args.data_dir, args.raw, args.workers, args.skip_bad,
-                   sample=args.sample, accept_licence=args.accept_license)
+                   sample=args.sample, accept_licence=args.accept_license,
+                   beam=(args.beam_runner, args.beam_options))
   except Exception as error:
     if is_disk_full(error):
       reason = f'{args.data_dir}: no space left on the disk, expected room for the set ({error})'
@@ -68,15 +70,21 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
                       help='download one subject only, where the source allows it, into D/sample')
   parser.add_argument('--accept_license', action='store_true',
                       help='download a set whose licence asks for consent, having read it')
+  parser.add_argument('--beam_runner', metavar='RUNNER', default='',
+                      help='an Apache Beam runner, such as DirectRunner, instead of --workers')
+  parser.add_argument('--beam_options', metavar='NAME=VALUE', nargs='+', default=(),
+                      help='options of the runner')
   return parser.parse_args(argv)
 
 
 def build(name: str, data_dir: str, raw_path: str | None = None, workers: int = 1,
           skip_bad: bool = False, progress: bool = True, sample: bool = False,
-          accept_licence: bool = False) -> pathlib.Path:
+          accept_licence: bool = False,
+          beam: tuple[str, Sequence[str]] = ('', ())) -> pathlib.Path:
   """Builds `name` ('NAME' or 'NAME/CONFIG') unless it is there; returns its folder.
 
-  With `sample`, downloads the smallest part that gives a subject and builds below D/sample.
+  With `sample`, downloads the smallest part that gives a subject and builds below D/sample. With
+  the name of a `beam` runner, and its options, that does the work.
 
   Raises:
     ValueError: unknown name, bad raw data, or another build of the same dataset under way.
@@ -86,6 +94,7 @@ def build(name: str, data_dir: str, raw_path: str | None = None, workers: int = 
     raise ValueError(f'{name}: unknown dataset, expected one of {list(BUILDERS)}')
   if workers < 1:
     raise ValueError(f'--workers: got {workers}, expected at least 1')
+  beam_config = _beam_config(*beam, workers)
   if sample:
     if raw_path is not None:
       raise ValueError(f'--raw: got {raw_path} with --sample, expected one of them')
@@ -99,24 +108,45 @@ def build(name: str, data_dir: str, raw_path: str | None = None, workers: int = 
   with _only_build(home), contextlib.ExitStack() as stack:
     make = functools.partial(cls, config=config or cls.DEFAULT_BUILDER_CONFIG_NAME,
                              data_dir=data_dir, file_format='array_record')
-    folder = pathlib.Path(make().data_dir)
+    _remove_leftovers(home)
+
+    def open_raw() -> list[str]:
+      paths = [raw_path] if raw_path is not None else _fetch(
+          make(), pathlib.Path(data_dir) / DOWNLOADS, sample, accept_licence, progress)
+      if raw_path is not None and cls.GENERATED:
+        raise ValueError(f'--raw: got {raw_path}, expected nothing: {name} is generated')
+      return [stack.enter_context(raw.open_raw(os.fspath(p), str(home))) for p in paths]
+
+    raw_dirs = open_raw() if cls.DESCRIBED_BY_RAW else []  # they name the folder to write
+    builder = make(raw_dirs=raw_dirs)
+    folder = pathlib.Path(builder.data_dir)
     if folder.exists():
       _check_complete(folder)
+      if cls.DESCRIBED_BY_RAW:
+        _check_same_raw(folder, raw_path, builder.raw_sha256())
       logging.info('%s: complete, kept', folder)
       return folder
-    _remove_leftovers(home)
-    paths = [raw_path] if raw_path is not None else _fetch(
-        make(), pathlib.Path(data_dir) / DOWNLOADS, sample, accept_licence, progress)
-    if raw_path is not None and cls.GENERATED:
-      raise ValueError(f'--raw: got {raw_path}, expected nothing: {name} is generated')
-    raw_dirs = [stack.enter_context(raw.open_raw(os.fspath(p), str(home))) for p in paths]
+    raw_dirs = raw_dirs or open_raw()
     builder = make(raw_dirs=raw_dirs, workers=workers, skip_bad=skip_bad, progress=progress,
                    require_published=raw_path is None and not sample)
     try:
-      builder.download_and_prepare(download_dir=str(home / TFDS_DIR), file_format='array_record')
+      builder.download_and_prepare(download_dir=str(home / TFDS_DIR), file_format='array_record',
+                                   download_config=beam_config)
     finally:
       shutil.rmtree(home / TFDS_DIR, ignore_errors=True)  # an empty folder of TFDS's
   return folder
+
+
+def _beam_config(runner: str, options: Sequence[str], workers: int) -> Any:
+  """What TFDS needs to build on a Beam runner; None without one."""
+  if options and not runner:
+    raise ValueError(f'--beam_options: got {" ".join(options)}, expected --beam_runner too')
+  if not runner:
+    return None
+  if workers > 1:
+    raise ValueError(f'--workers: got {workers} with --beam_runner, expected one of them')
+  from data_builders import on_beam  # here, because spawned workers import this module anew
+  return on_beam.download_config(runner, options)
 
 
 def load_builder(name: str) -> type:
@@ -174,6 +204,13 @@ def _check_complete(folder: pathlib.Path) -> None:
   if missing:
     raise ValueError(f'{folder}: {missing[0]} is missing or damaged, expected a complete dataset'
                      ' (delete the folder to build it again)')
+
+
+def _check_same_raw(folder: pathlib.Path, raw_path: str | None, raw_sha256: str) -> None:
+  """Another folder may have described itself by the same name."""
+  if json.loads((folder / 'metadata.json').read_text())['raw_sha256'] != raw_sha256:
+    raise ValueError(f'{folder}: was built from other files than those of {raw_path}, expected the'
+                     ' same (give these another name, or delete the folder to build it again)')
 
 
 def is_disk_full(error: BaseException) -> bool:

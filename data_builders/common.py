@@ -29,8 +29,8 @@ from data_builders.raw import content_sha256
 SPLIT = 'train'
 
 
-def record_features(n_channels: int, dtype: Any) -> tfds.features.FeaturesDict:
-  """Features that hold every field of a `Record` with `n_channels` channels.
+def record_features(n_channels: int | None, dtype: Any) -> tfds.features.FeaturesDict:
+  """Features that hold every field of a `Record` with `n_channels` channels (None: any number).
 
   Numbers that must not lose bits (rates, scales, angles) are raw float64 bytes: a TFDS example
   would otherwise keep them as float32.
@@ -113,6 +113,7 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     MUST_ACCEPT: the licence asks for consent before a download (--accept_license).
     GENERATED: there are no raw files.
     PUBLISHED_SHA256: `raw.content_sha256` of the published set; '' where unknown (subclass).
+    DESCRIBED_BY_RAW: the raw folder itself says its name, channels and labels (`_describe`).
   """
   HOMEPAGE = ''
   URLS: tuple[str, ...] = ()
@@ -120,6 +121,7 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
   MUST_ACCEPT = False
   GENERATED = False
   PUBLISHED_SHA256 = ''
+  DESCRIBED_BY_RAW = False
   FACTS: Facts
   LABEL_NAMES: tuple[str, ...] = ()
   COMMON_NAMES: Mapping[str, str] = {}
@@ -138,6 +140,8 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """
     self._raw_dirs, self._workers, self._progress = tuple(raw_dirs), workers, progress
     self._skip_bad, self._require_published = skip_bad, require_published
+    if self.DESCRIBED_BY_RAW and raw_dirs:
+      kwargs['config'] = self._describe(self._raw_dirs)
     super().__init__(**kwargs)
 
   @classmethod
@@ -150,9 +154,21 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """What to download for this configuration: all of it, or the smallest part."""
     return self.SAMPLE_URLS if sample else self.URLS
 
+  def raw_sha256(self) -> str:
+    """One checksum over the files in `raw_dirs` that records come from."""
+    return content_sha256(self._raw_files(self._jobs(self._raw_dirs)))
+
   # Subclass: shapes, jobs and the parser.
-  def _channels_and_dtype(self) -> tuple[int, Any]:
+  def _channels_and_dtype(self) -> tuple[int | None, Any]:
     raise NotImplementedError
+
+  def _describe(self, folders: Sequence[str]) -> tfds.core.BuilderConfig:
+    """Reads what the raw folders say of themselves; for DESCRIBED_BY_RAW only."""
+    raise NotImplementedError
+
+  def _raw_files(self, jobs: Sequence[Job]) -> Sequence[Job]:
+    """All files that the records of `jobs` come from, for the checksum."""
+    return jobs
 
   def _jobs(self, folders: Sequence[str]) -> Sequence[Job]:
     """Jobs, such that record ids come out ascending. Raises ValueError on a wrong layout."""
@@ -171,7 +187,7 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
   def _shard_iterators_per_split(self, dl_manager):
     folders = self._raw_dirs or self._locate_raw(dl_manager)
     jobs = self._jobs(folders)
-    raw_sha256 = '' if self.GENERATED else content_sha256(jobs)
+    raw_sha256 = '' if self.GENERATED else content_sha256(self._raw_files(jobs))
     published = bool(self.PUBLISHED_SHA256) and raw_sha256 == self.PUBLISHED_SHA256
     if self.PUBLISHED_SHA256 and not published:
       message = (f'{", ".join(folders)}: the {len(jobs)} raw files have sha256 {raw_sha256}, expected'

@@ -18,7 +18,7 @@ WINDOWS = {'sys_platform': 'win32', 'platform_system': 'Windows', 'os_name': 'nt
 NO_WINDOWS_WHEEL = {'array-record', 'grain', 'uvloop'}
 NOT_ON_WINDOWS = {'array_record', 'grain', 'uvloop', 'fcntl', 'resource', 'pwd', 'grp', 'termios'}
 DISTRIBUTION = {'absl': 'absl-py', 'sklearn': 'scikit-learn', 'pywt': 'pywavelets',
-                'orbax': 'orbax-checkpoint'}
+                'orbax': 'orbax-checkpoint', 'yaml': 'pyyaml'}
 
 
 def setup_cfg() -> configparser.ConfigParser:

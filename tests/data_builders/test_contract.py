@@ -30,7 +30,7 @@ def test_records_are_valid_and_as_documented(built):
   assert len(source) == row.n_records
   for record in source:
     validate(record)
-    assert record.dataset == row.dataset
+    assert record.dataset == row.source
     assert (record.kind, record.is_envelope) == (row.kind, row.is_envelope)
     assert (record.n_channels, str(record.signal_tc.dtype)) == (row.channels, row.dtype)
     assert (record.rate_hz, record.bandwidth_hz) == (row.rate_hz, row.bandwidth_hz)
