@@ -95,10 +95,9 @@ class HdfFile:
     return node
 
 
-def field_dtype(dataset: Any, field: str) -> np.dtype | None:
-  """Of a field of a table, with its shape; None where there is no such field."""
-  fields = dataset.dtype.fields or {}
-  return fields[field][0] if field in fields else None
+def fields(dataset: Any) -> dict[str, np.dtype]:
+  """Name -> type, with its shape, of each field of a table; {} for an array."""
+  return {name: found[0] for name, found in (dataset.dtype.fields or {}).items()}
 
 
 def read(dataset: Any, field: str | None = None, start: int = 0,
@@ -119,3 +118,14 @@ def read_blocks(dataset: Any, field: str | None = None) -> Iterator[tuple[int, n
   n_rows = max(1, BLOCK_BYTES // max(1, dataset.dtype.itemsize))
   for start in range(0, len(dataset), n_rows):
     yield start, read(dataset, field, start, min(start + n_rows, len(dataset)))
+
+
+def fixed_text(dataset: Any, attribute: str, max_bytes: int) -> bytes:
+  """A text attribute of fixed length; b'' where there is none, or one of another kind."""
+  with _reading(f'attribute {attribute}'):
+    if attribute not in dataset.attrs:
+      return b''
+    found = dataset.attrs.get_id(attribute)
+    if found.shape != () or found.dtype.kind != 'S' or found.dtype.itemsize > max_bytes:
+      return b''
+    return bytes(np.asarray(dataset.attrs[attribute]).item())

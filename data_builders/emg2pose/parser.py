@@ -43,6 +43,7 @@ LABEL_NAMES = (
     'ThumbsSwipesWholeHand', 'ThumbsUpDownThumbRotationsCWCCWP', 'TwoHandedFreeStyle',
     'WristFlexionAbduction', 'unconstrained')
 N_CHANNELS = 16
+FIELDS = {'emg': np.dtype(('<f4', (N_CHANNELS,))), 'time': np.dtype('<f8')}
 RATE_HZ = 2000.0
 BANDWIDTH_HZ = 850.0  # of the wristband's analogue filter
 MIN_SAMPLES = 100
@@ -133,8 +134,7 @@ def _read(path: str) -> tuple[np.ndarray, np.ndarray]:
   """EMG [T, 16] float32 and time [T] float64. Raises HdfError."""
   with hdf5.HdfFile(path) as file:
     dataset = file.dataset('emg2pose/timeseries')
-    emg, time = (hdf5.field_dtype(dataset, field) for field in ('emg', 'time'))
-    if dataset.ndim != 1 or (emg, time) != (np.dtype(('f4', (N_CHANNELS,))), np.dtype('f8')):
+    if dataset.ndim != 1 or not FIELDS.items() <= hdf5.fields(dataset).items():
       raise hdf5.HdfError(f'timeseries {dataset.shape} of {dataset.dtype}, expected rows with emg'
                           f' ({N_CHANNELS} of float32) and time (float64)')
     return hdf5.read(dataset, 'emg'), hdf5.read(dataset, 'time')

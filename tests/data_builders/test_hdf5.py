@@ -24,13 +24,31 @@ def test_fields_of_a_table_come_out_in_native_order(make):
   """Big-endian numbers handed on as such, or a field taken for the whole row."""
   with hdf5.HdfFile(make(lambda f: f.create_dataset('a/b', data=TABLE))) as file:
     dataset = file.dataset('a/b')
-    assert hdf5.field_dtype(dataset, 'emg') == np.dtype(('>i2', (2,)))
-    assert hdf5.field_dtype(dataset, 'other') is None
+    assert hdf5.fields(dataset) == {'time': np.dtype('>f8'), 'emg': np.dtype(('>i2', (2,)))}
     emg_tc = hdf5.read(dataset, 'emg')
     assert emg_tc.dtype == np.dtype('=i2') and emg_tc.dtype.isnative
     np.testing.assert_array_equal(emg_tc, [[1, 2], [3, 4]])
     np.testing.assert_array_equal(hdf5.read(dataset, 'time', 1), [1.5])
     assert file.names('a') == ['b'] and file.names('c') == []
+
+
+def test_an_array_has_no_fields(make):
+  """None for a type: NumPy takes that for float64."""
+  with hdf5.HdfFile(make(lambda f: f.create_dataset('x', data=[1.0]))) as file:
+    assert hdf5.fields(file.dataset('x')) == {}
+
+
+def test_texts_of_fixed_length_only(make):
+  """A text of variable length, on which HDF5 can loop for ever, or one of gigabytes."""
+  values = {'fixed': np.bytes_(b'a\nb'), 'variable': 'text', 'number': 5, 'two': [b'a', b'b']}
+
+  def write(file):
+    file.create_dataset('x', data=[1.0]).attrs.update(values)
+  with hdf5.HdfFile(make(write)) as file:
+    dataset = file.dataset('x')
+    assert {name: hdf5.fixed_text(dataset, name, 3) for name in (*values, 'none')} == {
+        'fixed': b'a\nb', 'variable': b'', 'number': b'', 'two': b'', 'none': b''}
+    assert hdf5.fixed_text(dataset, 'fixed', 2) == b''
 
 
 def test_blocks_cover_every_row_once(make, monkeypatch):
