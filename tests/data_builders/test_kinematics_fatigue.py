@@ -1,0 +1,357 @@
+"""The key-point parser against files written by hand, and real key points of MediaPipe."""
+
+import io
+import os
+import pathlib
+import re
+import zipfile
+
+from aemg_jax.records import validate
+from aemg_jax.sources import read_records
+import numpy as np
+import pytest
+
+from data_builders import build as build_lib
+from data_builders.jobs import Job
+from data_builders.kinematics_fatigue import keypoint_files, make_dummy_data, parser
+
+TAKE = 'S1/reach/take1'
+SPANS = ((0, 1, 2), (1, 2, 8))
+
+
+def parse(tmp_path, end='.npz'):
+  path = tmp_path / f'{TAKE}{end}'
+  return parser.parse(Job(f'{TAKE}{end}', str(path), 0))
+
+
+def write(tmp_path, keypoint_tkd=None, spans=SPANS, **replaced):
+  keypoint_tkd = make_dummy_data.keypoints(0) if keypoint_tkd is None else keypoint_tkd
+  make_dummy_data.write_npz(tmp_path / f'{TAKE}.npz', keypoint_tkd, **replaced)
+  make_dummy_data.write_borg(tmp_path / f'{TAKE}.borg.csv', spans)
+
+
+def written(tmp_path, *args, **kwargs):
+  write(tmp_path, *args, **kwargs)
+  (item,) = parse(tmp_path)
+  return item
+
+
+def spans_of(record, name):
+  return [(a.start, a.stop, a.value) for a in record.annotations if a.name == name]
+
+
+def test_channels_are_points_with_their_four_numbers(tmp_path):
+  """x of all points first, two points swapped, or task and person mixed up."""
+  keypoint_tkd = make_dummy_data.keypoints(0)
+  record = validate(written(tmp_path, keypoint_tkd))
+  names = [s.name for s in record.sensors]
+  assert [name.removesuffix('_x') for name in names[::4]] == [
+      'nose', 'left_shoulder', 'right_shoulder', 'left_elbow', 'right_elbow', 'left_wrist',
+      'right_wrist', 'left_pinky', 'right_pinky', 'left_index', 'right_index']
+  assert names[:5] == ['nose_x', 'nose_y', 'nose_z', 'nose_v', 'left_shoulder_x']
+  assert names[-1] == 'right_index_v' and len(names) == 44
+  for i, point in enumerate(keypoint_files.POINTS):
+    column = names.index(f'{point}_x')
+    np.testing.assert_array_equal(record.signal_tc[:, column:column + 4], keypoint_tkd[:, i])
+  assert (record.record_id, record.subject, record.session) == (TAKE, 'S1', 'reach')
+  assert (record.kind, record.rate_hz, record.bandwidth_hz) == ('keypoints', 30, 15)
+  assert {s.unit for s in record.sensors} == {'normalised'}
+
+
+def test_the_frame_size_is_an_annotation(tmp_path):
+  """Width for height: wrong angles, as x and y are shares of different lengths."""
+  record = written(tmp_path, width=854, height=480)
+  assert spans_of(record, 'frame_width_px') == [(0, 60, 854)]
+  assert spans_of(record, 'frame_height_px') == [(0, 60, 480)]
+
+
+def test_ratings_are_in_frames_of_the_video(tmp_path):
+  """Seconds taken for frames, a constant 30 fps, spans out of order or beyond the last frame."""
+  spans = ((1.5, 2.43, 9), (0, 1.1, 3))  # 60 frames at 25 fps last 2.4 s
+  record = written(tmp_path, spans=spans, fps=25)
+  assert spans_of(record, 'borg') == [(0, 28, 3), (38, 60, 9)]
+
+
+def test_hidden_points_are_kept(tmp_path):
+  """Masking in the builder: what is hidden is for the consumer to decide."""
+  keypoint_tkd = make_dummy_data.keypoints(0)
+  keypoint_tkd[:, 5] = (1.7, -0.3, 2.5, 0.01)  # out of the frame and guessed
+  record = written(tmp_path, keypoint_tkd)
+  np.testing.assert_array_equal(record.signal_tc[:, 20:24], keypoint_tkd[:, 5])
+
+
+def test_text_gives_the_same_record_as_npz(tmp_path):
+  """Columns taken by place and not by name, or numbers that lose bits on the way."""
+  expected = written(tmp_path)
+  (tmp_path / f'{TAKE}.npz').unlink()
+  path = tmp_path / f'{TAKE}.csv'
+  make_dummy_data.write_csv(path, make_dummy_data.keypoints(0))
+  (record,) = parse(tmp_path, '.csv')
+  np.testing.assert_array_equal(record.signal_tc, expected.signal_tc)
+  assert record.annotations == expected.annotations and record.rate_hz == expected.rate_hz
+  backwards = [','.join(line.split(',')[::-1]) for line in path.read_text().splitlines()]
+  path.write_text('\ufeff' + '\r\n'.join([*backwards, '']))  # as a spreadsheet saves it
+  np.testing.assert_array_equal(parse(tmp_path, '.csv')[0].signal_tc, expected.signal_tc)
+  assert parse(tmp_path, '.borg.csv') == parse(tmp_path, '.video.csv') == []
+
+
+def test_the_order_in_memory_does_not_matter(tmp_path):
+  """An array in Fortran order, as a transposed one is stored, read in C order."""
+  expected = written(tmp_path).signal_tc
+  record = written(tmp_path, np.asfortranarray(make_dummy_data.keypoints(0)))
+  np.testing.assert_array_equal(record.signal_tc, expected)
+
+
+def test_points_that_were_not_estimated_are_invisible(tmp_path):
+  """Fingers at the origin that a consumer believes to be seen."""
+  write(tmp_path)
+  (tmp_path / f'{TAKE}.npz').unlink()
+  make_dummy_data.write_csv(tmp_path / f'{TAKE}.csv', make_dummy_data.keypoints(0), n_points=7)
+  (record,) = parse(tmp_path, '.csv')
+  assert not record.signal_tc[:, 28:].any() and record.signal_tc[:, 3:28:4].all()
+
+
+def test_ratings_belong_to_one_recording(tmp_path):
+  """A recording that is built twice, or ratings (a misspelt name) that vanish without a trace."""
+  write(tmp_path)
+  assert parse(tmp_path, '.borg.csv') == []
+  make_dummy_data.write_csv(tmp_path / f'{TAKE}.csv', make_dummy_data.keypoints(0))
+  (reject,) = parse(tmp_path, '.csv')
+  assert reject.reason == 'bad format' and 'take1.npz is there too' in reject.detail
+  assert parse(tmp_path, '.video.csv') == []
+  (tmp_path / f'{TAKE}.csv').unlink()
+  (tmp_path / f'{TAKE}.npz').unlink()
+  assert [parse(tmp_path, end)[0].reason for end in ('.borg.csv', '.video.csv')] == [
+      'missing file'] * 2
+
+
+def test_recordings_come_in_order_of_their_ids(tmp_path):
+  """'take1-b.npz' sorts before 'take1.npz', 'take1-b' after 'take1': the intake would stop."""
+  for i, take in enumerate(('take1', 'take1-b', 'take1_c', 'take10')):
+    make_dummy_data.write_npz(tmp_path / f'S1/reach/{take}.npz', make_dummy_data.keypoints(i))
+    make_dummy_data.write_borg(tmp_path / f'S1/reach/{take}.borg.csv', SPANS)
+  jobs = parser.find_jobs([str(tmp_path)])
+  ids = [item.record_id for job in jobs for item in parser.parse(job)]
+  assert len(ids) == 4 and ids == sorted(ids)
+
+
+def _changed(change):
+  def keypoint_tkd():
+    array = make_dummy_data.keypoints(0)
+    change(array)
+    return array
+  return keypoint_tkd
+
+
+def _put(index, value):
+  return _changed(lambda array: array.__setitem__(index, value))
+
+
+KEYPOINTS = make_dummy_data.keypoints
+
+
+@pytest.mark.parametrize('keypoint_tkd, reason, detail', [
+    (_put((3, 2, 1), np.nan), 'bad value', 'nan in frame 3, right_shoulder_y'),
+    (_put((4, 10, 0), np.inf), 'bad value', 'inf in frame 4, right_index_x'),
+    (_put((0, 0, 3), 1.01), 'bad value', 'visibility'),
+    (_put((0, 0, 3), -0.01), 'bad value', 'visibility'),
+    (_put((..., 3), 0), 'bad value', 'visibility'),
+    (_changed(lambda array: array[..., :2].__imul__(500)), 'bad value', 'not pixels'),
+    (_changed(lambda array: (array[:, 0, :2].__imul__(500), array[:, 1:].fill(0))), 'bad value',
+     'not pixels'),
+    (lambda: KEYPOINTS(0).astype(np.float64), 'bad format', 'float64'),
+    (lambda: KEYPOINTS(0).astype('>f4'), 'bad format', '>f4'),
+    (lambda: KEYPOINTS(0).transpose(0, 2, 1), 'bad format', '(60, 4, 11)'),
+    (lambda: KEYPOINTS(0).reshape(60, 44), 'bad format', '(60, 44)'),
+    (lambda: KEYPOINTS(0)[:, :9], 'bad format', '(60, 9, 4)'),
+    (lambda: KEYPOINTS(0)[:29], 'too short', '29 frames'),
+    (lambda: KEYPOINTS(0)[:0], 'too short', '0 frames'),
+    (lambda: np.array([{}]), 'bad format', 'object'),
+])
+def test_bad_key_points_are_named(tmp_path, keypoint_tkd, reason, detail):
+  """Another unit, layout or type that becomes a recording; an object that is unpickled."""
+  reject = written(tmp_path, keypoint_tkd())
+  assert reject.reason == reason and detail in reject.detail, reject
+
+
+@pytest.mark.parametrize('replaced, reason, detail', [
+    ({'fps': 0.0}, 'bad value', 'fps is 0'), ({'fps': np.nan}, 'bad value', 'fps is nan'),
+    ({'fps': -30}, 'bad value', 'fps is -30'), ({'fps': 1001}, 'bad value', 'fps is 1001'),
+    ({'fps': '30'}, 'bad format', 'expected a number'),
+    ({'fps': [30, 30]}, 'bad format', 'expected a number'),
+    ({'width': 0}, 'bad value', 'pixels'), ({'height': 480.5}, 'bad value', 'pixels'),
+    ({'width': np.inf}, 'bad value', 'pixels'),
+    ({'fps': None}, 'bad format', "lacks ['fps.npy']"),
+    ({'keypoints': None}, 'bad format', "lacks ['keypoints.npy']"),
+])
+def test_bad_numbers_of_the_video_are_named(tmp_path, replaced, reason, detail):
+  """A rate or frame size that nobody gave, or that no video has."""
+  reject = written(tmp_path, **replaced)
+  assert reject.reason == reason and detail in reject.detail, reject
+
+
+@pytest.mark.parametrize('spans, reason', [
+    ((), 'missing label'), (((0, 1, 10.5),), 'bad value'), (((0, 1, 13),), 'bad value'),
+    (((0, 1, -1),), 'bad value'), (((0, 1, 'nan'),), 'bad value'), (((1, 1, 3),), 'bad value'),
+    (((1, 0.5, 3),), 'bad value'), (((-0.1, 1, 3),), 'bad value'), (((0, 2.1, 3),), 'bad value'),
+    (((0, 1, 3), (0.9, 2, 4)), 'bad value'), (((0, 0.01, 3),), 'bad value'),
+    (((0, 1, 'hard'),), 'bad format'), (((0, 1),), 'bad format'), (((0, 1, 2, 3),), 'bad format'),
+])
+def test_bad_ratings_are_named(tmp_path, spans, reason):
+  """Ratings of another scale or recording, or two for one moment."""
+  assert written(tmp_path, spans=spans).reason == reason
+
+
+@pytest.mark.parametrize('end, change, detail', [
+    ('.borg.csv', lambda data: b'0,1,5\n', 'header'),
+    ('.borg.csv', lambda data: data[:-1], 'cut short'),
+    ('.borg.csv', lambda data: b'', 'cut short'),
+    ('.borg.csv', lambda data: data.replace(b'8', b'\xff'), 'expected text'),
+    ('.csv', lambda data: b'', 'cut short'),
+    ('.csv', lambda data: data[:-6], 'cut short'),
+    ('.csv', lambda data: data[:-15] + b'\n', 'fields'),
+    ('.csv', lambda data: data.replace(b'\n', b'\n\n'), 'fields'),
+    ('.csv', lambda data: data.replace(b'nose_v', b'nose'), 'header'),
+    ('.csv', lambda data: data.replace(b'nose_', b'hip_').replace(b'left_', b'l').replace(
+        b'right_', b'r'), 'header'),
+    ('.csv', lambda data: data.replace(b'nose_y', b'nose_x'), 'header'),
+    ('.csv', lambda data: data.replace(b'label', b'nose_x'), 'header'),
+    ('.csv', lambda data: re.sub(rb'up,[^,]*', b'up,zero', data, count=1), 'expected numbers'),
+    ('.csv', lambda data: re.sub(rb'up,[^,]*', b'up,nan', data, count=1), 'nan in frame 0'),
+    ('.csv', lambda data: re.sub(rb'up,[^,]*', b'up,1e99', data, count=1), 'inf in frame 0'),
+    ('.video.csv', lambda data: b'fps,width\n30,640\n', 'expected fps,width,height'),
+    ('.video.csv', lambda data: b'fps,width,height\n', 'and 0 rows'),
+    ('.video.csv', lambda data: b'fps,width,height\n30,640\n', 'fields'),
+    ('.video.csv', lambda data: b'fps,width,height\n30,wide,480\n', 'expected numbers'),
+])
+def test_bad_text_files_are_named(tmp_path, end, change, detail):
+  """A damaged table that is read all the same, shifted by a row or a column."""
+  make_dummy_data.write_csv(tmp_path / f'{TAKE}.csv', KEYPOINTS(0))
+  make_dummy_data.write_borg(tmp_path / f'{TAKE}.borg.csv', SPANS)
+  path = tmp_path / f'{TAKE}{end}'
+  path.write_bytes(change(path.read_bytes()))
+  (reject,) = parse(tmp_path, '.csv')
+  assert detail in reject.detail, reject
+  path.unlink()
+  expected = {'.borg.csv': 'missing label', '.video.csv': 'missing file', '.csv': None}[end]
+  assert expected is None or parse(tmp_path, '.csv')[0].reason == expected
+
+
+def _npy(header: bytes, values: bytes = b'') -> bytes:
+  """An NPY file, version 1.0, with any header."""
+  return b'\x93NUMPY\x01\x00' + len(header).to_bytes(2, 'little') + header + values
+
+
+@pytest.mark.parametrize('member, detail', [
+    (_npy(b"{'descr':'<f4','fortran_order':False,'shape':(1000000000000,11,4)}\n"), 'has 0 bytes'),
+    (_npy(b"{'descr':'<f4','fortran_order':False,'shape':(-1,-11,4)}\n", bytes(176)), 'expected'),
+    (_npy(b"{'descr':'|O','fortran_order':False,'shape':(1,)}\n", b'cos\nsystem\n.'), 'declares'),
+    (_npy(b"{'descr':'<f4','shape':(1,)}\n"), 'expected a complete NPZ'),
+    (_npy(b'((((((((((((\n'), 'expected a complete NPZ'),
+    (b'\x93NUMPY\x03\x00', 'expected (1, 0)'),
+    (b'', 'expected a complete NPZ'),
+])
+def test_hostile_members_are_refused(tmp_path, member, detail):
+  """Memory for what a header declares, code in a pickle, or an exception that nobody catches."""
+  write(tmp_path)
+  path = tmp_path / f'{TAKE}.npz'
+  rest = {name: array for name, array in np.load(path).items() if name != 'keypoints'}
+  np.savez(path, **rest)
+  with zipfile.ZipFile(path, 'a') as archive:
+    archive.writestr('keypoints.npy', member)
+  (reject,) = parse(tmp_path)
+  assert reject.reason == 'bad format' and detail in reject.detail, reject
+
+
+def test_a_member_that_unpacks_to_gigabytes_is_refused(tmp_path, monkeypatch):
+  """A zip bomb in the place of key points."""
+  monkeypatch.setattr(keypoint_files, 'MAX_BYTES', 20_000)
+  write(tmp_path, np.zeros((200, 11, 4), np.float32))
+  (reject,) = parse(tmp_path)
+  assert reject.reason == 'bad size' and '35328' in reject.detail
+  (tmp_path / f'{TAKE}.npz').unlink()
+  make_dummy_data.write_csv(tmp_path / f'{TAKE}.csv', make_dummy_data.keypoints(0, 200))
+  (reject,) = parse(tmp_path, '.csv')
+  assert reject.reason == 'bad size' and 'expected at most 20000' in reject.detail
+
+
+def test_members_are_packed_as_numpy_packs_them(tmp_path):
+  """LZMA, which can ask for a dictionary of gigabytes."""
+  write(tmp_path)
+  path = tmp_path / f'{TAKE}.npz'
+  with zipfile.ZipFile(path) as archive:
+    members = {name: archive.read(name) for name in archive.namelist()}
+  with zipfile.ZipFile(path, 'w', zipfile.ZIP_LZMA) as archive:
+    for name, data in members.items():
+      archive.writestr(name, data)
+  (reject,) = parse(tmp_path)
+  assert reject.reason == 'bad format' and 'packed by method 14' in reject.detail
+
+
+def test_damaged_archives_are_refused(tmp_path):
+  """An exception of zipfile, zlib or NumPy that nobody catches; numbers that fail their CRC."""
+  write(tmp_path)
+  path = tmp_path / f'{TAKE}.npz'
+  packed = io.BytesIO()
+  np.savez_compressed(packed, **np.load(path))
+  for data in (path.read_bytes(), packed.getvalue()):
+    path.write_bytes(data)
+    (whole,) = parse(tmp_path)
+    for seed in range(150):
+      rng, damaged = np.random.default_rng(seed), bytearray(data)
+      for i in rng.integers(len(data), size=1 + seed % 4):
+        damaged[i] ^= 1 << rng.integers(8)
+      path.write_bytes(damaged if seed % 3 else damaged[:rng.integers(len(data))])
+      (item,) = parse(tmp_path)
+      if hasattr(item, 'signal_tc'):
+        np.testing.assert_array_equal(item.signal_tc, whole.signal_tc)
+
+
+@pytest.mark.parametrize('name', [
+    'S 1/reach/take1.npz', 'S1/reach/take1.x.npz', 'S1/r\u00e9/take1.npz', 'S1/reach/.npz'])
+def test_names_that_cannot_be_ids_are_refused(name):
+  """A record id with a space, a dot that hides '.borg', or letters that sort differently."""
+  (reject,) = parser.parse(Job(name, name, 0))
+  assert reject.reason == 'unknown file'
+
+
+def test_dummy_data_is_what_its_script_writes(tmp_path):
+  """Dummy files edited by hand, that no longer say what the format is."""
+  make_dummy_data.main(tmp_path)
+  stored = make_dummy_data.FOLDER
+  names = sorted(str(p.relative_to(stored)) for p in stored.rglob('*') if p.is_file())
+  assert names == sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob('*') if p.is_file())
+  for name in names:
+    if name.endswith('.npz'):
+      here, there = np.load(stored / name), np.load(tmp_path / name)
+      assert all(np.array_equal(here[key], there[key]) for key in here.files + there.files)
+    else:
+      assert (stored / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+@pytest.mark.real
+def test_real_key_points_of_mediapipe_are_read(tmp_path):
+  """A parser that only reads what its own test wrote: real columns, in their own order."""
+  if 'AEMG_RAW_DIR' not in os.environ:
+    pytest.skip('AEMG_RAW_DIR is not set: no real recordings')
+  archive = pathlib.Path(os.environ['AEMG_RAW_DIR']) / 'ngo_bicep_mediapipe_csv.zip'
+  with zipfile.ZipFile(archive) as packed:
+    data = packed.read('test.csv')
+  path = tmp_path / 'raw/P1/curl/test.csv'
+  make_dummy_data.write_csv(path, KEYPOINTS(0))  # for the video's numbers, which the source lacks
+  path.write_bytes(data)
+  make_dummy_data.write_borg(tmp_path / 'raw/P1/curl/test.borg.csv', ((0, 20, 3),))  # invented
+  (record,) = read_records(build_lib.build('kinematics_fatigue', str(tmp_path / 'built'),
+                                           str(tmp_path / 'raw'), progress=False))
+  header, *rows = data.decode().splitlines()
+  columns, names = header.split(','), [s.name for s in record.sensors]
+  assert record.signal_tc.shape == (604, 44) and len(rows) == 604
+  seen = [name for name in names if name in columns]
+  assert len(seen) == 7 * 4 and seen[-1] == 'right_wrist_v'
+  for name in names:
+    i = columns.index(name) if name in columns else None
+    stored_t = [0.0 if i is None else float(row.split(',')[i]) for row in rows]
+    found_t = record.signal_tc[:, names.index(name)].astype(np.float64)
+    np.testing.assert_array_equal(found_t, stored_t)
+  nose_y, wrist_y = names.index('nose_y'), names.index('left_wrist_y')
+  assert (record.signal_tc[:, nose_y] < record.signal_tc[:, wrist_y]).mean() > 0.9  # y points down
