@@ -219,3 +219,10 @@ def test_cells_are_limited_together(tmp_path):
   with pytest.raises(mat5.MatError, match='part of 48 bytes, expected at most 47'):
     mat5.read_cells(path, ('gestures',), 3 * 48 - 1)
   assert mat5.read_arrays(path, ('other',)) == {}
+
+
+def test_padding_of_a_cell_is_passed_over(tmp_path):
+  """The next cell read from within the padding of this one."""
+  padded = struct.pack('<II', mat5.MATRIX, len(A) - 8 + 4) + A[8:] + bytes(4)
+  cells = mat5.read_cells(mat_file(tmp_path, cell(padded, A)), ('gestures',))['gestures']
+  np.testing.assert_array_equal(cells, [np.arange(6.0).reshape(3, 2)] * 2)
