@@ -224,5 +224,6 @@ def test_cells_are_limited_together(tmp_path):
 def test_padding_of_a_cell_is_passed_over(tmp_path):
   """The next cell read from within the padding of this one."""
   padded = struct.pack('<II', mat5.MATRIX, len(A) - 8 + 4) + A[8:] + bytes(4)
-  cells = mat5.read_cells(mat_file(tmp_path, cell(padded, A)), ('gestures',))['gestures']
+  path = mat_file(tmp_path, cell(padded, A, bytes(4), shape=(2, 1)))
+  cells = mat5.read_cells(path, ('gestures',))['gestures']
   np.testing.assert_array_equal(cells, [np.arange(6.0).reshape(3, 2)] * 2)
