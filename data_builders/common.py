@@ -2,11 +2,13 @@
 
 A builder supplies `_jobs` (which files to parse) and `_parser` (one job -> records and rejects);
 `intake` parses in parallel, drops duplicates and counts rejects. The shards are written in order of
-`record_id`, one record at a time: no shuffling, so TFDS needs no TensorFlow at any size.
+`record_id`, one record at a time: no shuffling, so TFDS needs no TensorFlow at any size. With a Beam
+runner the shards are written by its workers (`on_beam`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -21,8 +23,8 @@ from tensorflow_datasets.core import writer as tfds_writer
 from tensorflow_datasets.proto import tf_example_pb2
 from tqdm import tqdm
 
-from data_builders import croissant
-from data_builders.intake import Intake, parse_all, shard_jobs
+from data_builders import croissant, on_beam
+from data_builders.intake import Intake, parse_all, parse_outlined, shard_jobs
 from data_builders.jobs import REJECTS_FILE, Job, Reject
 from data_builders.raw import content_sha256
 
@@ -195,10 +197,17 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
       if self._require_published:
         raise ValueError(message)
       logging.warning(message)
-    self._intake = Intake(self.name, self.LABEL_NAMES, self.KNOWN_REJECTS, self._skip_bad)
+    self._intake = Intake(self.name, self.KNOWN_REJECTS, self._skip_bad)
     self._raw_metadata = {'raw_sha256': raw_sha256, 'raw_is_published': published}
     self._bar.reset(len(jobs))
-    return {SPLIT: [lambda part=part: self._examples(part) for part in shard_jobs(jobs)]}
+    shards = shard_jobs(jobs)
+    if self._beam is None:
+      return {SPLIT: [lambda part=part: self._examples(part) for part in shards]}
+    parse, folder = self._outlined_parser(), epath.Path(self.data_dir)
+    kept = on_beam.admit(self._beam, folder, parse, shards, self._intake)
+    self._shard_lengths = [len(ids) for ids in kept]
+    return {SPLIT: [on_beam.Shard(parse, to_example, part, ids)
+                    for part, ids in zip(shards, kept, strict=True)]}
 
   def _locate_raw(self, dl_manager: tfds.download.DownloadManager) -> list[str]:
     """Where TFDS's own download manager puts the raw files, when none were given."""
@@ -209,13 +218,17 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     folders = dl_manager.download_and_extract(list(self.urls()))
     return [os.fspath(f) for f in (folders if isinstance(folders, list) else [folders])]
 
+  def _outlined_parser(self) -> Callable[[Job], Sequence[Any]]:
+    return functools.partial(parse_outlined, self._parser(), frozenset(self.LABEL_NAMES))
+
   def _examples(self, jobs: Sequence[Job]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for job, items in parse_all(self._parser(), jobs, self._workers):
+    for job, items in parse_all(self._outlined_parser(), jobs, self._workers):
       self._bar.update()
-      for item in items:
-        record = self._intake.take(job, item)
-        if record is not None:
-          yield record.record_id, to_example(record)
+      for outline, record in items:
+        if self._intake.take(outline):
+          example = to_example(record)
+          yield record.record_id, example
+          example.clear()  # TFDS keeps those of a shard until it has counted them
 
   def _example_writer(self) -> tfds_writer.ExampleWriter:
     return _SortedWriter(file_format=self.info.file_format)
@@ -228,18 +241,23 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
   def _download_and_prepare(self, dl_manager, download_config=None) -> None:
     """Adds to TFDS's: refuses an empty result, and writes counts and checksums into the set."""
+    self._beam = on_beam.settings(download_config)
     with tqdm(desc=f'parse {self.name}', unit='file', disable=not self._progress) as self._bar:
       super()._download_and_prepare(dl_manager, download_config)
     counts = self._intake.finish()
     folder = epath.Path(self.data_dir)  # TFDS's incomplete folder: renamed when all is written
+    if self._beam is not None:
+      on_beam.tidy(self.info, folder, self._shard_lengths)
     shards = {p.name: {'bytes': p.stat().length, 'sha256': file_sha256(p)}
               for p in sorted(folder.iterdir()) if '-of-' in p.name}
     self.info.metadata.update(
         licence=self.LICENCE, label_names=list(self.LABEL_NAMES),
-        common_names=dict(self.COMMON_NAMES), order='record_id',
-        shards={p.name: {'bytes': p.stat().length, 'sha256': file_sha256(p)} for p in shards},
+        common_names=dict(self.COMMON_NAMES), order='record_id', shards=shards,
         **self._raw_metadata, **counts)
     (folder / REJECTS_FILE).write_text(json.dumps(counts, indent=1, sort_keys=True) + '\n')
+    summary = self.builder_config.description if self.builder_config else type(self).__doc__
+    (folder / croissant.FILE).write_text(croissant.describe(
+        self.info, summary, shards, self.LICENCE, self.HOMEPAGE))
 
 
 class _SortedWriter(tfds_writer.ExampleWriter):
@@ -255,9 +273,6 @@ class _SortedWriter(tfds_writer.ExampleWriter):
 
 def _sort_features(data: bytes) -> bytes:
   return tf_example_pb2.Example.FromString(data).SerializeToString(deterministic=True)
-    summary = self.builder_config.description if self.builder_config else type(self).__doc__
-    (folder / croissant.FILE).write_text(croissant.describe(
-        self.info, summary, shards, self.LICENCE, self.HOMEPAGE))
 
 
 def file_sha256(path: epath.Path) -> str:

@@ -1,7 +1,7 @@
 """Between a parser and the writer: parallel parsing in order, duplicates, rejects, counts."""
 
 import collections
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 import concurrent.futures
 import dataclasses
 import hashlib
@@ -19,53 +19,85 @@ JOBS_PER_TASK = 16
 BYTES_PER_TASK = 64 << 20
 
 
-class Intake:
-  """Takes parsed items in order: validates, drops duplicates, counts rejects by reason."""
+@dataclasses.dataclass(frozen=True)
+class Outline:
+  """What the whole set must know of a record: all but its signal.
 
-  def __init__(self, dataset: str, label_names: Iterable[str], known_rejects: Iterable[str],
-               skip_bad: bool):
-    self.dataset, self.label_names = dataset, frozenset(label_names)
+  Attributes:
+    name: of the job it came from.
+    record_id, subject: of the record.
+    seconds: its length.
+    labels: the name of every span.
+    sha256: over dtype, shape and bytes of the signal.
+  """
+  name: str
+  record_id: str
+  subject: str
+  seconds: float
+  labels: tuple[str, ...]
+  sha256: str
+
+
+def outline(job: Job, item: Record | Reject, label_names: Collection[str]) -> Outline | Reject:
+  """Validates a parsed item by itself; what depends on others is `Intake`'s."""
+  if isinstance(item, Reject):
+    return item
+  try:
+    validate(item)
+  except ValueError as error:
+    return Reject(job.name, INVALID_RECORD, str(error))
+  labels = tuple(label.name for label in item.labels)
+  unknown = sorted(set(labels) - set(label_names))
+  if unknown:
+    return Reject(job.name, UNKNOWN_LABEL, f'got {unknown}, expected {sorted(label_names)}')
+  digest = hashlib.sha256(f'{item.signal_tc.dtype} {item.signal_tc.shape}'.encode())
+  digest.update(np.ascontiguousarray(item.signal_tc).data)
+  return Outline(job.name, item.record_id, item.subject, item.n_samples / item.rate_hz, labels,
+                 digest.hexdigest())
+
+
+def parse_outlined(parse: Callable[[Job], Sequence[Record | Reject]], label_names: Collection[str],
+                   job: Job) -> list[tuple[Outline | Reject, Record | Reject]]:
+  """What comes of a job, each with its outline: the work that any process can do."""
+  return [(outline(job, item, label_names), item) for item in parse(job)]
+
+
+class Intake:
+  """Takes outlines in order: drops duplicates, counts records and rejects."""
+
+  def __init__(self, dataset: str, known_rejects: Iterable[str], skip_bad: bool):
+    self.dataset = dataset
     self.known_rejects, self.skip_bad = frozenset(known_rejects), skip_bad
     self.n_records, self.seconds, self.last_id = 0, 0.0, ''
     self.rejects: list[Reject] = []
     self.labels: collections.Counter[str] = collections.Counter()
     self.subjects: set[str] = set()
-    self._first_with: dict[bytes, str] = {}
+    self._first_with: dict[str, str] = {}
 
-  def take(self, job: Job, item: Record | Reject) -> Record | None:
-    """Returns the record to write, or None for a counted reject. Raises on a bad file."""
-    if isinstance(item, Record):
-      item = self._check(job, item)
+  def take(self, item: Outline | Reject) -> bool:
+    """Whether to write the record; if not, it is a counted reject. Raises on a bad file."""
+    if isinstance(item, Outline):
+      item = self._check(item)
     if isinstance(item, Reject):
       if item.reason not in self.known_rejects and not self.skip_bad:
         raise ValueError(f'{item.name}: {item.reason}: {item.detail} (--skip_bad counts such files'
                          ' as rejects and goes on)')
       self.rejects.append(item)
-      return None
+      return False
     self.n_records += 1
-    self.seconds += item.n_samples / item.rate_hz
-    self.labels.update(label.name for label in item.labels)
+    self.seconds += item.seconds
+    self.labels.update(item.labels)
     self.subjects.add(item.subject)
-    return item
+    return True
 
-  def _check(self, job: Job, record: Record) -> Record | Reject:
-    if record.record_id <= self.last_id:
-      raise AssertionError(f'{record.record_id}: comes after {self.last_id}: jobs not in order')
-    self.last_id = record.record_id
-    try:
-      validate(record)
-    except ValueError as error:
-      return Reject(job.name, INVALID_RECORD, str(error))
-    unknown = sorted({label.name for label in record.labels} - self.label_names)
-    if unknown:
-      return Reject(job.name, UNKNOWN_LABEL,
-                    f'got {unknown}, expected {sorted(self.label_names)}')
-    head = f'{record.signal_tc.dtype} {record.signal_tc.shape}'.encode()
-    digest = hashlib.sha256(head + np.ascontiguousarray(record.signal_tc).tobytes()).digest()
-    first = self._first_with.setdefault(digest, record.record_id)
-    if first != record.record_id:
-      return Reject(job.name, DUPLICATE, f'same signal, byte by byte, as {first}')
-    return record
+  def _check(self, item: Outline) -> Outline | Reject:
+    if item.record_id <= self.last_id:
+      raise AssertionError(f'{item.record_id}: comes after {self.last_id}: jobs not in order')
+    self.last_id = item.record_id
+    first = self._first_with.setdefault(item.sha256, item.record_id)
+    if first != item.record_id:
+      return Reject(item.name, DUPLICATE, f'same signal, byte by byte, as {first}')
+    return item
 
   def finish(self) -> dict[str, Any]:
     """Counts for the metadata and rejects.json. Raises when nothing is left."""
@@ -95,8 +127,8 @@ def shard_jobs(jobs: Sequence[Job]) -> list[Sequence[Job]]:
   return shards
 
 
-def parse_all(parse: Callable[[Job], Sequence[Record | Reject]], jobs: Sequence[Job],
-              workers: int) -> Iterator[tuple[Job, Sequence[Record | Reject]]]:
+def parse_all(parse: Callable[[Job], Sequence[Any]], jobs: Sequence[Job],
+              workers: int) -> Iterator[tuple[Job, Sequence[Any]]]:
   """Parses in order; with several workers a bounded number of tasks runs ahead."""
   if workers == 1:
     for job in jobs:

@@ -2,8 +2,9 @@
 #
 #   main_environment EXTRAS    the active virtual environment, or else .venv in the repository
 #   tensorflow_environment     .venv-tf: TensorFlow stays out of the main environment
+#   beam_environment           .venv-beam: Apache Beam wants older versions of what others share
 #
-# Both install the package with pinned dependencies, which takes no time when nothing has changed,
+# All install the package with pinned dependencies, which takes no time when nothing has changed,
 # and set ENV_PYTHON to the interpreter. PYTHON=/path/to/python3.12 chooses what makes a new one.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -90,7 +91,8 @@ run_pip() {
   fi
 }
 
-# install_package FOLDER EXTRAS [CONSTRAINTS]: the package and its pinned dependencies. The first
+# install_package FOLDER EXTRAS [CONSTRAINTS]: the package and its pinned dependencies; pins in the
+# file CONSTRAINTS stand in for those of the same packages in the Python version's file. The first
 # line of the stamp says what they were installed from, the others which extras are in. It is taken
 # away before pip starts and put back last, so that an interrupted install is repeated.
 install_package() {
@@ -112,7 +114,12 @@ install_package() {
   fi
   "$ENV_PYTHON" -c 'import pip' 2>/dev/null || "$ENV_PYTHON" -m ensurepip >/dev/null 2>&1 ||
     die "$folder has no pip: run '$ENV_PYTHON -m ensurepip' or deactivate it"
-  pins=(--constraint "constraints/py${version/./}.txt" ${more:+--constraint "constraints/$more"})
+  pins=(--constraint "constraints/py${version/./}.txt")
+  if [[ -n $more ]]; then
+    awk -F== 'NR == FNR { own[$1]; print; next } !($1 in own)' \
+      "constraints/$more" "constraints/py${version/./}.txt" >"$folder/aemg_jax.constraints"
+    pins=(--constraint "$folder/aemg_jax.constraints")
+  fi
   say "installing pinned packages into $folder (the first time 1 to 3 GB, a few minutes)"
   # promise has no wheel: the tools that build it, and this package, are pinned too.
   run_pip "$folder" "${pins[@]}" setuptools wheel
@@ -131,4 +138,9 @@ main_environment() {
 tensorflow_environment() {
   make_environment "$ROOT/.venv-tf"
   install_package "$ROOT/.venv-tf" dev,tfds-test tensorflow.txt
+}
+
+beam_environment() {
+  make_environment "$ROOT/.venv-beam"
+  install_package "$ROOT/.venv-beam" dev,beam beam.txt
 }

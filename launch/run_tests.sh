@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Runs the tests. Alone: the fast set, without TensorFlow, network or real recordings.
 #
-#   bash launch/run_tests.sh [--fast] [--heavy] [--real] [--tf] [--slow] [--all] [PYTEST ARGUMENTS]
+#   bash launch/run_tests.sh [SETS] [PYTEST ARGUMENTS]
 #
 #   --fast   the fast set (what runs when no set is named)
 #   --heavy  tests that compile or train whole models
 #   --real   the path on real recordings: zips in the folder AEMG_RAW_DIR, skipped without it
 #   --tf     TFDS's own conformance tests, in an environment of their own (.venv-tf)
+#   --beam   builds on Apache Beam, in an environment of their own (.venv-beam)
 #   --slow   long kill tests and full fuzzing
-#   --all    fast, heavy, real and tf, in this order; the first set that fails ends the run
+#   --all    fast, heavy, real, tf and beam, in this order; the first set that fails ends the run
 #
 # Makes .venv if no virtual environment is active and installs the pinned dependencies. What follows
 # the sets goes to pytest: bash launch/run_tests.sh tests/models -k quantiser
@@ -18,8 +19,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/_environment.sh"
 sets=()
 while (($#)); do
   case $1 in
-    --fast | --heavy | --real | --tf | --slow) sets+=("${1#--}") ;;
-    --all) sets+=(fast heavy real tf) ;;
+    --fast | --heavy | --real | --tf | --beam | --slow) sets+=("${1#--}") ;;
+    --all) sets+=(fast heavy real tf beam) ;;
     -h | --help)
       sed -n '2,/^set /{s/^# \{0,1\}//;/^set /d;p}' "${BASH_SOURCE[0]}"
       exit 0
@@ -37,6 +38,7 @@ run_set() {
   shift
   case $name in
     tf) tensorflow_environment ;;
+    beam) beam_environment ;;
     *) main_environment dev ;;
   esac
   say "== $name tests: $(python_version "$ENV_PYTHON") in $(dirname "$(dirname "$ENV_PYTHON")")"

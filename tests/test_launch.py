@@ -202,10 +202,27 @@ def test_sets_of_tests(checkout):
   assert checkout.run('.ci/run').returncode == 0
   assert checkout.runs('-m pytest') == ['.venv: -m pytest', '.venv: -m pytest -m heavy',
                                         '.venv: -m pytest -m real',
-                                        '.venv-tf: -m pytest -m tf']
-  assert all('tensorflow' not in c and 'tfds-test' not in c for c in checkout.runs('.venv:'))
-  assert checkout.installs[-1].endswith('--editable .[dev,tfds-test]')
-  assert '--constraint constraints/tensorflow.txt' in checkout.installs[-1]
+                                        '.venv-tf: -m pytest -m tf',
+                                        '.venv-beam: -m pytest -m beam']
+  assert all('tfds-test' not in c and 'dev,' not in c for c in checkout.runs('.venv:'))
+
+
+@pytest.mark.parametrize('name, extra, added, replaced', [
+    ('tf', 'tfds-test', 'tensorflow-cpu', ''), ('beam', 'beam', 'apache-beam', 'protobuf')])
+def test_environments_of_their_own(checkout, name, extra, added, replaced):
+  """Two pins of one package, which pip refuses; a version that is not pinned at all."""
+  assert checkout.run('launch/run_tests.sh', f'--{name}').returncode == 0
+  install = checkout.installs[-1]
+  assert install.endswith(f'--editable .[dev,{extra}]')
+  path = pathlib.Path(install.split('--constraint ')[1].split()[0])
+  assert path.parent == checkout.root / f'.venv-{name}' and '--constraint' not in install.split(
+      str(path))[1]
+  pins = [line for line in path.read_text().splitlines() if line and not line.startswith('#')]
+  names = [pin.split('==')[0] for pin in pins]
+  assert len(names) == len(set(names)) and {added, 'jax'} <= set(names)
+  if replaced:
+    main = (ROOT / 'constraints' / 'py311.txt').read_text()
+    assert not {p for p in pins if p.startswith(f'{replaced}==')} & set(main.splitlines())
 
 
 def test_failing_set_ends_the_run(checkout):

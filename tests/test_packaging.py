@@ -100,7 +100,8 @@ def test_every_requirement_is_pinned(row):
   """A requirement, or one that it pulls in, whose version would float; a pin outside our bounds."""
   pinned = pins(row)
   for extra, requirements in requirement_lists().items():
-    versions = {**pinned, **pins('tensorflow.txt')} if extra == 'tfds-test' else pinned
+    more = {'tfds-test': 'tensorflow.txt', 'beam': 'beam.txt'}
+    versions = {**pinned, **pins(more[extra])} if extra in more else pinned
     for requirement in requirements:
       version = versions[canonicalize_name(requirement.name)]
       assert version in requirement.specifier, f'{row}: {requirement} against {version}'
@@ -116,6 +117,9 @@ def test_rows_pin_the_same_packages():
   first, second = (set(pins(row)) for row in ROWS)
   assert first == second
   assert not first & set(pins('tensorflow.txt')), 'pinned in two places'
+  held_back = {name for name in first & set(pins('beam.txt'))
+               if {pins(row)[name] for row in ROWS} == {pins('beam.txt')[name]}}
+  assert not held_back, 'in beam.txt without need'
 
 
 @pytest.mark.parametrize('path', sorted((ROOT / 'constraints').iterdir()), ids=lambda p: p.name)
@@ -157,10 +161,10 @@ def test_every_import_is_declared():
   """A package that is only there because another needs it; a reader of one format for everybody."""
   lists = requirement_lists()
   always = {canonicalize_name(r.name) for r in lists['']}
-  readers = {canonicalize_name(r.name) for r in lists['formats']}
+  readers = {canonicalize_name(r.name) for r in lists['formats'] + lists['beam']}
   for folder in ('aemg_jax', 'data_builders', 'configs'):
     for path in (ROOT / folder).rglob('*.py'):
-      # A builder imports its reader in the function that needs it: others load without.
+      # Readers and Beam are imported in the function that needs them: others load without.
       optional = readers if folder == 'data_builders' else set()
       for everywhere, declared in ((False, always), (True, always | optional)):
         names = module_imports(path, everywhere) - set(sys.stdlib_module_names)

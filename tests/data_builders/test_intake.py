@@ -12,7 +12,12 @@ JOB = Job('raw/a.csv', '', 0)
 
 
 def make_intake(skip_bad=False):
-  return intake.Intake('made_up', ('rest', 'fist'), (DUPLICATE,), skip_bad)
+  return intake.Intake('made_up', (DUPLICATE,), skip_bad)
+
+
+def take(taken, record):
+  """Whether the record is taken."""
+  return taken.take(intake.outline(JOB, record, ('rest', 'fist')))
 
 
 @pytest.mark.parametrize('record, reason, expected', [
@@ -24,19 +29,19 @@ def make_intake(skip_bad=False):
 def test_a_bad_record_stops_by_file_name_or_is_counted(record, reason, expected):
   """NaN, a wrong rate or an unknown gesture that reaches the dataset."""
   with pytest.raises(ValueError) as error:
-    make_intake().take(JOB, record)
+    take(make_intake(), record)
   assert str(error.value).startswith(f'raw/a.csv: {reason}: ') and expected in str(error.value)
   tolerant = make_intake(skip_bad=True)
-  assert tolerant.take(JOB, record) is None
+  assert not take(tolerant, record)
   assert [(r.name, r.reason) for r in tolerant.rejects] == [('raw/a.csv', reason)]
 
 
 def test_records_out_of_order_are_our_bug():
   """A reader that trusts an order which the writer never had."""
   taken = make_intake()
-  taken.take(JOB, make_record(record_id='b'))
+  take(taken, make_record(record_id='b'))
   with pytest.raises(AssertionError, match='a: comes after b'):
-    taken.take(JOB, make_record(record_id='a'))
+    take(taken, make_record(record_id='a'))
 
 
 def test_the_same_bytes_in_another_shape_are_no_duplicate():
@@ -44,12 +49,14 @@ def test_the_same_bytes_in_another_shape_are_no_duplicate():
   taken = make_intake()
   signal_tc = np.zeros((20, 2), np.int16)
   first = make_record(record_id='a', signal_tc=signal_tc)
-  assert taken.take(JOB, first) is first
+  assert take(taken, first)
   four = make_record(record_id='b', signal_tc=signal_tc.reshape(10, 4), labels=(), annotations=(),
                      sensors=first.sensors * 2)
-  assert taken.take(JOB, four) is four
-  assert taken.take(JOB, make_record(record_id='c', signal_tc=signal_tc.copy(), labels=())) is None
-  assert taken.finish()['reject_counts'] == {'duplicate': 1}
+  assert take(taken, four)
+  assert not take(taken, make_record(record_id='c', signal_tc=signal_tc.copy(), labels=()))
+  in_columns = np.asfortranarray(signal_tc)
+  assert not take(taken, make_record(record_id='d', signal_tc=in_columns, labels=()))
+  assert taken.finish()['reject_counts'] == {'duplicate': 2}
 
 
 def test_jobs_are_cut_into_shards_in_order(monkeypatch):
