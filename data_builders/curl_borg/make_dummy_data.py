@@ -9,7 +9,7 @@ import numpy as np
 
 from data_builders.curl_borg import parser
 
-FOLDER = pathlib.Path(__file__).parent / 'dummy_data/raw_2.5'
+FOLDER = pathlib.Path(__file__).parent / 'dummy_data'
 N_SAMPLES = 800
 BLOCK = 150  # samples that arrive at once
 # 02: whole numbers. 05: numbers with a point, spreadsheet leavings in the clicks, and a gap.
@@ -25,6 +25,7 @@ CLICKS = {
 def main(folder: pathlib.Path = FOLDER) -> None:
   """Writes every file below `folder`."""
   rng = np.random.default_rng(0)
+  folder = folder / 'raw_2.5'
   folder.mkdir(parents=True, exist_ok=True)
   for subject, text in CLICKS.items():
     (folder / f'{subject}_click.csv').write_text(text)

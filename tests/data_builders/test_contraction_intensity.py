@@ -9,7 +9,7 @@ import pytest
 
 from data_builders import build as build_lib
 from data_builders import jobs as reasons
-from data_builders.contraction_intensity import make_dummy_data, parser
+from data_builders.contraction_intensity import parser
 from data_builders.jobs import Job, Reject
 
 ROW = ','.join(f'0.0{c}' for c in range(8))
@@ -84,15 +84,6 @@ def test_a_bad_file_is_a_reject_with_its_reason(tmp_path, data, reason, detail):
 def test_an_unknown_name_is_a_reject(tmp_path, name):
   """A file whose subject, class or effort would be a guess."""
   assert parse_text(tmp_path, GOOD, name).reason == reasons.UNKNOWN_FILE
-
-
-def test_dummy_data_is_what_its_script_writes(tmp_path):
-  """Dummy files edited by hand, that no longer say what the format is."""
-  make_dummy_data.main(tmp_path)
-  stored = make_dummy_data.FOLDER
-  names = sorted(str(p.relative_to(stored)) for p in stored.rglob('*') if p.is_file())
-  assert names == sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob('*') if p.is_file())
-  assert all((stored / name).read_bytes() == (tmp_path / name).read_bytes() for name in names)
 
 
 @pytest.mark.real

@@ -170,15 +170,6 @@ def test_the_missing_recording_is_counted(tmp_path):
        'detail': '07.csv is not there, expected it beside'}]
 
 
-def test_dummy_data_is_what_its_script_writes(tmp_path):
-  """Dummy files edited by hand, that no longer say what the format is."""
-  make_dummy_data.main(tmp_path)
-  stored = make_dummy_data.FOLDER
-  names = sorted(p.name for p in stored.iterdir())
-  assert names == sorted(p.name for p in tmp_path.iterdir())
-  assert all((stored / name).read_bytes() == (tmp_path / name).read_bytes() for name in names)
-
-
 @pytest.mark.real
 def test_the_real_part_has_the_documented_counts(tmp_path):
   """Spans or ratings out of step with the muscles: pinned on 9 of the 31 subjects."""

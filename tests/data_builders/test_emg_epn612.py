@@ -261,12 +261,3 @@ def test_jobs_come_in_order_of_number_and_training_first(tmp_path):
     path.write_bytes(GOOD)
   assert [parser.record_id(job.name) for job in parser.find_jobs([tmp_path])] == [
       '1-training/user009', '1-training/user010', '2-testing/user009']
-
-
-def test_dummy_data_is_what_its_script_writes(tmp_path):
-  """Dummy files edited by hand, that no longer say what the format is."""
-  make_dummy_data.main(tmp_path)
-  stored = make_dummy_data.FOLDER
-  names = sorted(str(p.relative_to(stored)) for p in stored.rglob('*') if p.is_file())
-  assert names == sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob('*') if p.is_file())
-  assert all((stored / name).read_bytes() == (tmp_path / name).read_bytes() for name in names)

@@ -1,6 +1,5 @@
 """Folders with a manifest: the README's examples, every format, and files that do not fit."""
 
-import pathlib
 import shutil
 
 from aemg_jax.records import Label, Record, validate

@@ -251,15 +251,6 @@ def test_without_the_reader_the_extra_is_named(tmp_path):
   assert 'Traceback' not in done.stderr
 
 
-def test_dummy_data_is_what_its_script_writes(tmp_path):
-  """Dummy files edited by hand, that no longer say what the format is."""
-  make_dummy_data.main(tmp_path)
-  stored = make_dummy_data.FOLDER
-  names = sorted(str(p.relative_to(stored)) for p in stored.rglob('*') if p.is_file())
-  assert names == sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob('*') if p.is_file())
-  assert all((stored / name).read_bytes() == (tmp_path / name).read_bytes() for name in names)
-
-
 @pytest.mark.real
 def test_ten_real_records_have_the_documented_counts(tmp_path):
   """A changed parser or scale: pinned on published records, against the reader's own millivolts."""

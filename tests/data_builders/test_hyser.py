@@ -217,12 +217,3 @@ def test_shards_are_cut_by_the_size_of_the_signals(tmp_path):
   header, dat = write_record(tmp_path)
   (job,) = parser.find_jobs(TASKS['pr_dynamic'], [str(tmp_path)])
   assert job.n_bytes == header.stat().st_size + dat.stat().st_size
-
-
-def test_dummy_data_is_what_its_script_writes(tmp_path):
-  """Dummy files edited by hand, that no longer say what the format is."""
-  make_dummy_data.main(tmp_path)
-  stored = make_dummy_data.FOLDER
-  names = sorted(str(p.relative_to(stored)) for p in stored.rglob('*') if p.is_file())
-  assert names == sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob('*') if p.is_file())
-  assert all((stored / name).read_bytes() == (tmp_path / name).read_bytes() for name in names)

@@ -208,20 +208,6 @@ def test_names_that_cannot_be_ids_are_refused(name):
   assert reject.reason == 'unknown file'
 
 
-def test_dummy_data_is_what_its_script_writes(tmp_path):
-  """Dummy files edited by hand, that no longer say what the format is."""
-  make_dummy_data.main(tmp_path)
-  stored = make_dummy_data.FOLDER
-  names = sorted(str(p.relative_to(stored)) for p in stored.rglob('*') if p.is_file())
-  assert names == sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob('*') if p.is_file())
-  for name in names:
-    if name.endswith('.npz'):
-      here, there = np.load(stored / name), np.load(tmp_path / name)
-      assert all(np.array_equal(here[key], there[key]) for key in here.files + there.files)
-    else:
-      assert (stored / name).read_bytes() == (tmp_path / name).read_bytes()
-
-
 @pytest.mark.real
 def test_real_key_points_of_mediapipe_are_read(tmp_path):
   """A parser that only reads what its own test wrote: real columns, in their own order."""

@@ -64,15 +64,6 @@ def test_the_duplicate_in_pre_training_is_the_one_dropped(tmp_path):
   assert rejects[3]['detail'].endswith('as Evaluation/Female0/training0/classe_03')
 
 
-def test_dummy_data_is_what_its_script_writes(tmp_path):
-  """Dummy files edited by hand, that no longer say what the format is."""
-  make_dummy_data.main(tmp_path)
-  stored = make_dummy_data.FOLDER
-  names = sorted(str(p.relative_to(stored)) for p in stored.rglob('*') if p.is_file())
-  assert names == sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob('*') if p.is_file())
-  assert all((stored / name).read_bytes() == (tmp_path / name).read_bytes() for name in names)
-
-
 def test_a_download_must_be_the_published_set(tmp_path, monkeypatch):
   """A repository that changed, or an archive of something else, taken for the dataset."""
   builder = myo_armband_dataset_builder.Builder

@@ -119,23 +119,6 @@ def test_flipped_bits_neither_hang_nor_escape(tmp_path, seed):
   parse(path)
 
 
-def test_dummy_data_is_what_its_script_writes(tmp_path):
-  """Dummy data edited by hand, or by another script. Compared by content: HDF5 versions differ."""
-  make_dummy_data.main(tmp_path)
-
-  def content(path):
-    found = {}
-    with h5py.File(path) as file:
-      file.visititems(lambda name, node: found.update({name: (
-          {k: np.asarray(v).tolist() for k, v in node.attrs.items()},
-          node[:].tolist() if isinstance(node, h5py.Dataset) else None)}))
-    return found
-
-  stored = content(make_dummy_data.FOLDER / parser.FILE)
-  assert stored == content(tmp_path / parser.FILE)
-  assert {path.name for path in make_dummy_data.FOLDER.iterdir()} == {parser.FILE}
-
-
 def median_frequency_hz(signal: np.ndarray, rate_hz: float) -> float:
   """The frequency that halves the power of a Hann-windowed periodogram within 20 to 400 Hz."""
   power = np.abs(np.fft.rfft((signal - signal.mean()) * np.hanning(len(signal)))) ** 2

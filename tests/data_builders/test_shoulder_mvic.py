@@ -189,12 +189,3 @@ def test_two_spellings_of_one_exercise_are_refused(tmp_path):
     write(tmp_path, f'{task}/Subject 1', signal()[:200])
   with pytest.raises(ValueError, match='internal_rotation_35 is there twice'):
     parser.find_jobs([str(tmp_path)])
-
-
-def test_dummy_data_is_what_its_script_writes(tmp_path):
-  """Dummy files edited by hand, that no longer say what the format is."""
-  make_dummy_data.main(tmp_path)
-  stored = make_dummy_data.FOLDER
-  names = sorted(str(p.relative_to(stored)) for p in stored.rglob('*') if p.is_file())
-  assert names == sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob('*') if p.is_file())
-  assert all((stored / name).read_bytes() == (tmp_path / name).read_bytes() for name in names)

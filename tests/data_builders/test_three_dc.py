@@ -117,15 +117,6 @@ def test_a_bad_file_beyond_those_documented_stops_the_build(tmp_path):
     build_lib.build('three_dc', str(tmp_path), str(tmp_path / 'raw'), progress=False)
 
 
-def test_dummy_data_is_what_its_script_writes(tmp_path):
-  """Dummy files edited by hand, that no longer say what the format is."""
-  make_dummy_data.main(tmp_path)
-  stored = make_dummy_data.FOLDER
-  names = sorted(str(p.relative_to(stored)) for p in stored.rglob('*') if p.is_file())
-  assert names == sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob('*') if p.is_file())
-  assert all((stored / name).read_bytes() == (tmp_path / name).read_bytes() for name in names)
-
-
 def build_real(tmp_path, archive):
   if 'AEMG_RAW_DIR' not in os.environ:
     pytest.skip('AEMG_RAW_DIR is not set: no real recordings')

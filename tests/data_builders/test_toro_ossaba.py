@@ -133,15 +133,6 @@ def test_other_names_are_unknown_files(tmp_path, name):
   assert parse_bytes(tmp_path, text(table()), name).reason == reasons.UNKNOWN_FILE
 
 
-def test_dummy_data_is_what_its_script_writes(tmp_path):
-  """Dummy files edited by hand, that no longer say what the format is."""
-  make_dummy_data.main(tmp_path)
-  stored = make_dummy_data.FOLDER
-  names = sorted(str(p.relative_to(stored)) for p in stored.rglob('*') if p.is_file())
-  assert names == sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob('*') if p.is_file())
-  assert all((stored / name).read_bytes() == (tmp_path / name).read_bytes() for name in names)
-
-
 @pytest.mark.real
 def test_the_real_converted_file_has_the_documented_counts(tmp_path):
   """A changed parser: pinned on the one file at hand; its channels also in the published layout."""

@@ -195,15 +195,6 @@ def test_both_configurations_count_the_missing_class(tmp_path, config, seconds):
   assert rejects['rejects'][0]['name'].startswith('34/1_')
 
 
-def test_dummy_data_is_what_its_script_writes(tmp_path):
-  """Dummy files edited by hand, that no longer say what the format is."""
-  make_dummy_data.main(tmp_path)
-  stored = make_dummy_data.FOLDER
-  names = sorted(str(p.relative_to(stored)) for p in stored.rglob('*') if p.is_file())
-  assert names == sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob('*') if p.is_file())
-  assert all((stored / name).read_bytes() == (tmp_path / name).read_bytes() for name in names)
-
-
 @pytest.mark.real
 @pytest.mark.parametrize('config', ['raw', 'distinct'])
 def test_31_real_subjects_have_the_documented_counts(tmp_path, config):
