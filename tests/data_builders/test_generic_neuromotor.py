@@ -190,9 +190,11 @@ def test_columns_of_other_lengths_are_named(tmp_path):
 
 
 def test_wrist_without_angles_is_another_task(tmp_path):
-  """A file of another task under this one's name."""
+  """A file of another task under this one's name, or parsed as this one."""
   reject = parse(write(tmp_path, 'wrist', fields='handwriting'), 'wrist')
   assert reject.reason == 'bad format' and 'expected wrist_angles' in reject.detail
+  path = write(tmp_path, 'discrete_gestures', {'start': at(1), 'end': at(9)})
+  assert parse(path, 'handwriting').reason == 'unknown file'
 
 
 def test_each_task_takes_its_own_files(tmp_path):
