@@ -36,6 +36,7 @@ MAX_BYTES = 4 << 20  # 6000 samples have 250 kB
 
 _FILE = re.compile(r'Participant([1-9]\d?)/(train|test)/EMG/3dc_EMG_gesture_(\d)_(\d|10)\.txt')
 _LINE = re.compile(rb'-?\d{1,5}(?:,-?\d{1,5}){9}')
+_TOO_LONG = re.compile(rb'\d{6}')
 _INT16 = np.iinfo(np.int16)
 # Electrode 0 has no documented direction: angles are relative to it. That the columns go round the
 # arm in order shows in the recordings of participant 2 (see README.md).
@@ -86,15 +87,27 @@ def _read(job: Job) -> np.ndarray | Reject:
   if not 0 < size <= MAX_BYTES:
     return Reject(job.name, BAD_SIZE, f'{size} bytes, expected 1 to {MAX_BYTES}')
   with open(job.path, 'rb') as f:
-    lines = f.read().splitlines()
-  for i, line in enumerate(lines):
-    if _LINE.fullmatch(line) is None:
-      return Reject(job.name, BAD_FORMAT, f'line {i + 1} is {line[:80]!r}, expected {N_CHANNELS}'
-                    ' whole numbers divided by commas')
-  table_tc = np.loadtxt(lines, np.int64, delimiter=',', ndmin=2)
+    data = f.read()
+  lines = data.splitlines()
+  table_tc = _plain_table(data, lines)
+  if table_tc is None:
+    i, line = next((i, line) for i, line in enumerate(lines) if _LINE.fullmatch(line) is None)
+    return Reject(job.name, BAD_FORMAT, f'line {i + 1} is {line[:80]!r}, expected {N_CHANNELS}'
+                  ' whole numbers divided by commas')
   bad = np.argwhere((table_tc < _INT16.min) | (table_tc > _INT16.max))
   if bad.size:
     sample, channel = bad[0]
     return Reject(job.name, BAD_VALUE, f'{table_tc[sample, channel]} at sample {sample}, channel'
                   f' {channel}, expected a value of 16 bits')
   return table_tc.astype(np.int16)
+
+
+def _plain_table(data: bytes, lines: Sequence[bytes]) -> np.ndarray | None:
+  """The numbers, or None unless every line is as _LINE says (but three times as fast)."""
+  if data.translate(None, b'0123456789,-\r\n') or _TOO_LONG.search(data) or not data.strip():
+    return None
+  try:
+    table_tc = np.loadtxt(lines, np.int64, delimiter=',', ndmin=2)
+  except ValueError:
+    return None
+  return table_tc if table_tc.shape == (len(lines), N_CHANNELS) else None  # skips empty lines
