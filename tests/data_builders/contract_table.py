@@ -141,6 +141,8 @@ ROWS = (
     Row('putemg', 3, 24, 5120.0, 900.0, 'float64', _NOMINAL,
         frozenset({'idle', 'fist', 'flexion', 'extension', 'pinch index', 'pinch middle',
                    'pinch ring', 'pinch small'}), rings=frozenset({1, 2, 3})),
+    Row('cerqueira_fatigue', 2, 4, 34000 / 27, 17000 / 27, 'float64', _V,
+        frozenset({'biceps brachii', 'deltoid anterior (complex)'}), rings=frozenset({0})),
     Row('plux_fatigue', 1, 1, 1000.0, 500.0, 'int16', frozenset({'mV'}), frozenset(),
         rings=frozenset({0})),
     Row('imu_borg', 2, 18, 50.0, 25.0, 'float64', frozenset({'deg/s', 'm/s^2', 'rad'}),
