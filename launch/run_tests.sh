@@ -42,11 +42,13 @@ run_set() {
     *) main_environment dev ;;
   esac
   say "== $name tests: $(python_version "$ENV_PYTHON") in $(dirname "$(dirname "$ENV_PYTHON")")"
+  # a process for each core; the tests of a file share one, and with it what they compiled
   if [[ $name == fast ]]; then
-    "$ENV_PYTHON" -m pytest "$@"
+    "$ENV_PYTHON" -m pytest -n auto --dist loadfile "$@"
     return
   fi
-  "$ENV_PYTHON" -m pytest -m "$name" "$@" || status=$?
+  "$ENV_PYTHON" -m pytest -n auto --dist "$([[ $name == tf ]] && echo load || echo loadfile)" \
+    -m "$name" "$@" || status=$?
   ((status == 5)) || return "$status"
 }
 

@@ -195,15 +195,17 @@ def test_debian_without_venv_is_told_what_to_install(checkout):
   assert done.returncode == 2 and not checkout.runs('-m venv')
 
 
+FILES = '.venv: -m pytest -n auto --dist loadfile'
+
+
 def test_sets_of_tests(checkout):
   """TensorFlow in the environment of the fast set; arguments lost; sets in another order."""
   checkout.run('launch/run_tests.sh', 'tests/models', '-k', 'two  words')
-  assert checkout.runs('-m pytest') == ['.venv: -m pytest tests/models -k two  words']
+  assert checkout.runs('-m pytest') == [f'{FILES} tests/models -k two  words']
   assert checkout.run('.ci/run').returncode == 0
-  assert checkout.runs('-m pytest') == ['.venv: -m pytest', '.venv: -m pytest -m heavy',
-                                        '.venv: -m pytest -m real',
-                                        '.venv-tf: -m pytest -m tf',
-                                        '.venv-beam: -m pytest -m beam']
+  assert checkout.runs('-m pytest') == [
+      FILES, f'{FILES} -m heavy', f'{FILES} -m real',
+      '.venv-tf: -m pytest -n auto --dist load -m tf', f'{FILES.replace("venv", "venv-beam")} -m beam']
   assert all('tfds-test' not in c and 'dev,' not in c for c in checkout.runs('.venv:'))
 
 
@@ -227,10 +229,10 @@ def test_environments_of_their_own(checkout, name, extra, added, replaced):
 
 def test_failing_set_ends_the_run(checkout):
   """A failure hidden by a later set that passes; 'no tests' of the fast set taken for success."""
-  done = checkout.run('launch/run_tests.sh', '--all', FAIL='-m pytest -m real')
+  done = checkout.run('launch/run_tests.sh', '--all', FAIL='-m real')
   assert done.returncode == 1 and not checkout.runs('-m tf')
   assert checkout.run('launch/run_tests.sh', FAIL='-m pytest', FAIL_STATUS='5').returncode == 5
-  done = checkout.run('launch/run_tests.sh', '--all', FAIL='-m pytest -m real', FAIL_STATUS='5')
+  done = checkout.run('launch/run_tests.sh', '--all', FAIL='-m real', FAIL_STATUS='5')
   assert done.returncode == 0 and checkout.runs('-m tf')
 
 

@@ -161,7 +161,7 @@ def test_every_import_is_declared():
   """A package that is only there because another needs it; a reader of one format for everybody."""
   lists = requirement_lists()
   always = {canonicalize_name(r.name) for r in lists['']}
-  readers = {canonicalize_name(r.name) for r in lists['formats'] + lists['beam']}
+  readers = {canonicalize_name(r.name) for r in lists['formats'] + lists['bids'] + lists['beam']}
   for folder in ('aemg_jax', 'data_builders', 'configs'):
     for path in (ROOT / folder).rglob('*.py'):
       # Readers and Beam are imported in the function that needs them: others load without.
@@ -176,7 +176,7 @@ def test_every_import_is_declared():
 def test_readers_of_formats_are_tested():
   """A reader that users install and no test imports, or another version of it."""
   lists = requirement_lists()
-  assert {str(r) for r in lists['formats']} <= {str(r) for r in lists['dev']}
+  assert {str(r) for r in lists['formats'] + lists['bids']} <= {str(r) for r in lists['dev']}
 
 
 def test_packages_and_their_data_are_all_installed():
