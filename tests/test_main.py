@@ -180,6 +180,7 @@ def test_evaluations_that_cannot_be(refused, put, workdir, config, words):
   assert all(word in line for word in words), line
 
 
+@pytest.mark.heavy
 def test_checkpoint_of_another_size(refused, put, workdir):
   """Catches: a fold that starts from parameters of another model, or from none."""
   network = dataclasses.replace(FINE_TUNE, network=TransferMethod(WIDER, start='checkpoint'))

@@ -92,6 +92,7 @@ def test_two_steps_of_each_job(synthetic, preset, tmp_path):
   assert checkpoints.load_meta(tmp_path / 'vq')['labels'] == list(generator.SYNERGIES)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize('preset', common.PRESETS)
 def test_each_network_of_the_evaluation_gets_its_view(synthetic, preset):
   """Catches: a method whose view, checkpoint or protocol the config does not give."""

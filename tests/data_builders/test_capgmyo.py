@@ -116,6 +116,7 @@ def test_other_names_are_unknown(tmp_path, config, name):
   assert reject.reason == vocabulary.UNKNOWN_FILE and 'SSS-GGG-TTT' in reject.detail
 
 
+@pytest.mark.heavy
 def test_damaged_bytes_are_rejects_or_the_same_signal(tmp_path):
   """An exception of the reader, or bits that change the signal unseen."""
   path = tmp_path / 'x.mat'

@@ -82,6 +82,7 @@ def with_nan(row):
   return rows
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize('rows, reason, detail', [
     (trial()[:191], jobs.BAD_FORMAT, '(191, 120) of float64, expected 192 rows'),
     (trial().T, jobs.BAD_FORMAT, '(120, 192)'),

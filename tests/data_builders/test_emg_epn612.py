@@ -242,6 +242,7 @@ def test_a_huge_file_is_refused_unread(tmp_path):
   assert item.reason == vocabulary.BAD_SIZE
 
 
+@pytest.mark.heavy
 def test_damaged_bytes_are_rejects_or_valid_records(tmp_path):
   """An uncaught exception of the reader."""
   data = (make_dummy_data.FOLDER / 'testingJSON/user10/user10.json').read_bytes()

@@ -222,6 +222,7 @@ def test_bad_csv(tmp_path, data, reason, detail):
   assert detail in reject.detail
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize('form', ['npz', 'mat', 'edf', 'bdf', 'hea', 'dat'])
 def test_damaged_binary_files_are_rejects(tmp_path, form):
   """A crash, a hang or an allocation of what a damaged header asks for."""

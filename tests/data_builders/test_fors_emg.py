@@ -99,6 +99,7 @@ def test_bad_files_are_rejects_with_their_reason(tmp_path, name, variables, reas
   assert isinstance(reject, Reject) and reject.reason == reason and said in reject.detail
 
 
+@pytest.mark.heavy
 def test_damaged_bytes_are_rejects_or_the_same_signal(tmp_path):
   """An exception of the reader, or bits that change the signal unseen."""
   path = tmp_path / 'x.mat'

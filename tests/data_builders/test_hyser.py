@@ -59,6 +59,7 @@ def test_channels_are_found_by_name(tmp_path):
   np.testing.assert_array_equal(record.signal_tc[:, 0] + 10 * 255 - 900, stored_signal()[:, 255])
 
 
+@pytest.mark.heavy
 def test_other_units_are_passed_on_if_they_agree(tmp_path):
   """A unit in code that the header contradicts, or one scale for two units."""
   header, _ = write_record(tmp_path)
@@ -81,6 +82,7 @@ def test_the_file_of_labels_gives_gesture_and_repetition(tmp_path, sample, label
   assert record.record_id == f'subject03/session2/sample00{sample}'
 
 
+@pytest.mark.heavy
 def test_each_task_has_its_own_files_and_labels(tmp_path):
   """The maintained gestures labelled by the dynamic ones' file; combinations off by one."""
   folder = tmp_path / 'subject05_session1'
@@ -157,6 +159,7 @@ def test_hostile_headers_are_rejected(tmp_path, old, new, reason, detail):
   assert isinstance(item, Reject) and item.reason == reason and detail in item.detail
 
 
+@pytest.mark.heavy
 def test_bad_samples_are_rejected(tmp_path, monkeypatch):
   """A truncated copy, a flipped bit, a dead electrode, or 60 s and more read into memory."""
   _, dat = write_record(tmp_path)

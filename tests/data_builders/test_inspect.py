@@ -56,6 +56,7 @@ def test_annotations_and_absent_labels_are_listed(tmp_path):
   assert f'repetition: {len(repetitions)} spans, 0 to {max(repetitions):g}\n' in text
 
 
+@pytest.mark.heavy
 def test_the_picture_shows_the_record_that_was_asked_for(built, tmp_path):
   """An empty picture, or the same one for every record."""
   examples, pictures = inspect_lib.read(built), []
@@ -80,6 +81,7 @@ def test_every_record_is_found_by_its_id(built):
       inspect_lib.pick(examples, its_id)
 
 
+@pytest.mark.heavy
 def test_the_command_shadows_no_standard_module(built, tmp_path):
   """`import inspect` of a dependency that finds ours; a folder above the set not searched."""
   out = tmp_path / 'a.png'

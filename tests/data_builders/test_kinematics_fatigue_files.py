@@ -111,6 +111,7 @@ def test_members_are_packed_as_numpy_packs_them(tmp_path):
   assert reject.reason == 'bad format' and 'packed by method 14' in reject.detail
 
 
+@pytest.mark.heavy
 def test_damaged_archives_are_refused(tmp_path):
   """An exception of zipfile, zlib or NumPy that nobody catches; numbers that fail their CRC."""
   write(tmp_path)

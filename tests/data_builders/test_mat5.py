@@ -117,6 +117,7 @@ def test_other_formats_are_named(tmp_path):
       mat5.read_arrays(str(path), ALL)
 
 
+@pytest.mark.heavy
 def test_flipped_bits_of_a_compressed_variable_are_seen(tmp_path):
   """A checksum that is never compared: wrong numbers that look like numbers."""
   emg = np.random.default_rng(1).normal(size=(50, 4))

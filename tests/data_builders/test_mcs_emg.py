@@ -88,6 +88,7 @@ def test_other_names_are_unknown(tmp_path, data, name):
   assert parse(tmp_path, variables(3, data[:9]), name).reason == vocabulary.UNKNOWN_FILE
 
 
+@pytest.mark.heavy
 def test_damaged_bytes_are_rejects_or_the_same_signal(tmp_path, data, monkeypatch):
   """An exception of the reader, or bits that change the signal unseen."""
   monkeypatch.setattr(parser, 'MIN_SAMPLES', 1)  # a short file, to damage it everywhere

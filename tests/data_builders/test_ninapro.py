@@ -225,6 +225,7 @@ def test_bad_files_are_rejects_with_their_reason(tmp_path, name, changes, reason
   assert reject.reason == reason and said in reject.detail
 
 
+@pytest.mark.heavy
 def test_damaged_bytes_are_rejects_or_valid_records(tmp_path):
   """An exception that ends the build of a set of 40 GB, or bits that change labels unseen."""
   source = make_dummy_data.FOLDER / 'db6/DB6_s1_b/S1_D5_T2.mat'

@@ -56,6 +56,7 @@ def test_most_codes_are_used_on_a_toy_of_64_prototypes():
   assert used > 0.6 and perplexity > 0.6 * 64
 
 
+@pytest.mark.heavy
 def test_dead_codes_are_revived_from_the_batch():
   """Without revival a code far from all words is never used again."""
   config = QuantiserConfig(codes=4, width=2, decay=0.5)
@@ -69,6 +70,7 @@ def test_dead_codes_are_revived_from_the_batch():
   assert np.all(np.asarray(book.code_kd)[1:, 0] > 0.8)
 
 
+@pytest.mark.heavy
 def test_stats_leave_out_invalid_words_and_ema_is_exact():
   """Padding in the counts drags codes towards nothing; expected values by hand in numpy."""
   config = QuantiserConfig(codes=3, width=2, decay=0.9, revive_below=0.0)

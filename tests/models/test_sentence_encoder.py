@@ -53,6 +53,7 @@ def test_masked_word_is_not_seen(mixing, inputs):
   assert not np.allclose(_compiled(model)[1](params, words, unmasked), _compiled(model)[1](params, other, unmasked))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize('mixing', ['words', 'slots'])
 def test_padding_changes_nothing(mixing):
   """(d) Absent words in attention, sums or means would change the logits of valid ones."""
@@ -84,6 +85,7 @@ def test_padding_changes_no_class(mixing, pool):
   np.testing.assert_allclose(_compiled(model)[1](params, longer), _compiled(model)[1](params, words), atol=2e-6)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize('mixing', ['words', 'slots'])
 def test_time_order_matters(mixing):
   """(h) An embedding that cancels would give the same output for words permuted in time."""
@@ -97,6 +99,7 @@ def test_time_order_matters(mixing):
   assert np.abs(_compiled(model)[1](params, permuted) - _compiled(model)[1](params, words)).max() > 1e-4
 
 
+@pytest.mark.heavy
 def test_place_matters_under_slots():
   """Summing channels without their place would make two electrodes interchangeable."""
   words = fake_words(b=1)
@@ -107,6 +110,7 @@ def test_place_matters_under_slots():
   assert np.abs(_compiled(model)[1](params, swapped, np.zeros((1, 16), bool)) - logits_bnk).max() > 1e-4
 
 
+@pytest.mark.heavy
 def test_dropout_depends_on_the_example_alone():
   """A mask drawn for the whole batch would differ with the number of devices."""
   words = fake_words(b=4)
@@ -152,6 +156,7 @@ def _encoder_count(d, depth, n_heads, mlp_dim, samples=50, channels=8):
   return temporal + (17 + 5 + 17 + 257) * d + d + _blocks_count(d, depth, n_heads, mlp_dim)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize('size', PAPER)
 def test_parameter_counts_of_the_paper(size):
   """A wrong head size, a missing layer or a second table shows as a count."""

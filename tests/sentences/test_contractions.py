@@ -81,6 +81,7 @@ def test_rest_statistics_against_numpy():
   np.testing.assert_allclose([got.mad, *got.mad_c], mad_k, rtol=1e-4)
 
 
+@pytest.mark.heavy
 def test_bursts_are_found_where_they_are():
   """Catches: events shifted by the energy window, or rest taken for a contraction."""
   signal_tc = 0.05 * noise(2000)

@@ -89,6 +89,7 @@ def test_what_follows_the_end_changes_nothing(config):
     np.testing.assert_array_equal(a, b, err_msg=name)
 
 
+@pytest.mark.heavy
 def test_more_padding_changes_nothing():
   """Catches: slots or sentences that depend on the padded length; test (d) for the tokeniser."""
   short, longer = (_tokenise(_bursts(), 900, GATED, length=length) for length in (900, 1900))
@@ -145,6 +146,7 @@ def test_three_samples_give_no_word(config):
   assert all(np.isfinite(leaf).all() for leaf in words)
 
 
+@pytest.mark.heavy
 def test_batch_equals_single():
   """Catches: statistics or montages of one row used for another under vmap."""
   signal_btc = np.stack([_bursts(), noise(900, seed=5)])

@@ -58,6 +58,7 @@ def _as_evaluated(model):
   return *sentence_windows.map_windows(prepared, [row], centre, forward)[1:], meta['labels']
 
 
+@pytest.mark.heavy
 def test_same_windows_and_numbers_as_in_evaluation(model, tmp_path):
   """Catches: another scale, centre, channel order, window or time than the model was scored with."""
   predict.predict_file(model, _save(tmp_path / 'in.npz'), str(tmp_path / 'out.csv'))
@@ -78,6 +79,7 @@ def test_without_angles_the_ring_is_even_in_channel_order(model, tmp_path):
   assert _rows(tmp_path / 'a.csv') == _rows(tmp_path / 'b.csv')
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize('prepare', [tiny_set.SESSION, tiny_set.FIXED])
 def test_session_scale_and_centre_are_the_recordings_own(model, prepare):
   """Catches: the training set's mean or scale used where the recording's own is meant: one that is
@@ -129,6 +131,7 @@ def test_damaged_files_are_named(model, tmp_path, damage):
     predict.predict_file(model, str(path), str(tmp_path / 'out.csv'))
 
 
+@pytest.mark.heavy
 def test_a_checkpoint_of_another_task_is_refused(tmp_path):
   """Catches: the tokeniser's parameters put into a classifier."""
   with pytest.raises(ValueError, match='vq: holds a VQTask, expected a SupervisedTask'):

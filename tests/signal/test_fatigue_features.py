@@ -121,6 +121,7 @@ def test_extremes_saturate():
 ANY_FLOAT = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
+@pytest.mark.heavy
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.lists(ANY_FLOAT, min_size=1, max_size=12), st.booleans()),
                 min_size=1, max_size=8))
@@ -132,6 +133,7 @@ def test_every_finite_window_has_finite_features(patterns):
   assert np.isfinite(value_cf).all(), np.argwhere(~np.isfinite(value_cf))
 
 
+@pytest.mark.heavy
 def test_entropies_of_other_lengths_and_powers(signals):
   """Catches: an odd number of templates treated as an even one; m and p that are fixed; infinity.
 

@@ -28,6 +28,7 @@ def _words(first=0, stop=4, b=B):
   return words
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize('first, stop', [(0, 4), (0, 3), (2, 4), (3, 4)])
 def test_a_crop_is_a_run_of_existing_slots_moved_to_the_front(first, stop):
   """Catches: slots and channels mixed up; a run that starts in the empty slots before a crop in
@@ -58,6 +59,7 @@ def test_time_counts_from_one_when_the_first_channel_is_absent():
   assert (np.where(out.valid_n, out.time_n, 99).min(1) == 1).all()
 
 
+@pytest.mark.heavy
 def test_absent_words_stay_absent_and_dropout_takes_whole_channels():
   """Catches: a channel brought back to life, or dropped in some slots of a sentence only."""
   words = fake_words(b=B, valid_share=0.7)
@@ -69,6 +71,7 @@ def test_absent_words_stay_absent_and_dropout_takes_whole_channels():
   assert lost.sum() / held.sum() == pytest.approx(0.25, abs=0.06)
 
 
+@pytest.mark.heavy
 def test_gain_is_per_channel_and_the_same_in_every_part_of_a_word():
   """Catches: a gain drawn per slot; a spectrum (power) that moves by another factor than the
   amplitude or the waveform."""
@@ -84,6 +87,7 @@ def test_gain_is_per_channel_and_the_same_in_every_part_of_a_word():
   np.testing.assert_allclose(shared, np.broadcast_to(shared[:, :1], shared.shape), atol=1e-5)
 
 
+@pytest.mark.heavy
 def test_an_example_is_augmented_alike_in_any_batch():
   """Catches: one draw for the whole batch, which changes with the number of devices."""
   words = fake_words(b=4)
@@ -95,6 +99,7 @@ def test_an_example_is_augmented_alike_in_any_batch():
                          whole.spectrum_nf[1] - words.spectrum_nf[1])
 
 
+@pytest.mark.heavy
 def test_nothing_asked_is_nothing_done():
   """Catches: noise or a crop that is on by default."""
   words = fake_words(b=2)

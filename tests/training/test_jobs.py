@@ -72,6 +72,7 @@ def test_the_masked_task_predicts_the_stored_codes(fit, tmp_path):
   assert fit['task'].model.codes == 16 and fit['task'].vq == tiny_runs.VQ
 
 
+@pytest.mark.heavy
 def test_another_tokeniser_is_another_job(fit, tmp_path, monkeypatch):
   """Catches: a masked run that goes on with the codes of a tokeniser trained anew."""
   vq = tiny_runs.workdir('vq')
@@ -87,6 +88,7 @@ def test_another_tokeniser_is_another_job(fit, tmp_path, monkeypatch):
     tiny_runs.run('masked', tmp_path, vq)
 
 
+@pytest.mark.heavy
 def test_a_resumed_tokeniser_is_bitwise_the_same(tmp_path):
   """Catches: k-means run again, a codebook or optimiser left out, batches that start over."""
   def run(name):

@@ -84,6 +84,7 @@ def test_replicas_agree_and_the_check_sees_when_they_do_not():
   assert not parallel.replicas_agree({'a': state.step, 'b': drifted})
 
 
+@pytest.mark.heavy
 def test_each_step_and_each_example_draws_for_itself():
   """Catches: a broadcast key (one mask for all devices or rows); a key without the step."""
   task, draws = toy.ToyTask(), []

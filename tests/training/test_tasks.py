@@ -87,6 +87,7 @@ def test_absent_words_change_no_loss_of_the_masked_task(masked):
   jax.tree.map(np.testing.assert_array_equal, (count, metrics, stats), (count_2, metrics_2, stats_2))
 
 
+@pytest.mark.heavy
 def test_mask_and_complement_cover_each_valid_word_once(masked):
   """Catches: words predicted twice or never, and rows of weight 0 in the count."""
   batch = _batch()
