@@ -46,6 +46,11 @@ class EdfHeader:
   def record_bytes(self) -> int:
     return sum(self.samples) * self.bytes_per_value
 
+  def field(self, start: int, width: int, i: int) -> str:
+    """Text of signal i in the field that begins `start` bytes into each signal's header."""
+    at = FIXED_BYTES + len(self.samples) * start + width * i
+    return self.data[at:at + width].decode('latin-1').strip()
+
 
 def read_header(path: str) -> EdfHeader:
   """Reads and checks the header.
@@ -69,11 +74,12 @@ def read_header(path: str) -> EdfHeader:
   if len(data) != _whole(fixed[184:192], 'bytes in the header', (MAX_SIGNALS + 1) * FIXED_BYTES):
     raise FormatError(f'header of {shorten(fixed[184:192])} bytes and {len(data)} for {n_signals}'
                       ' signals, expected the same')
-  field = lambda start, width, i: data[FIXED_BYTES + n_signals * start + width * i:][:width]
-  samples = tuple(_whole(field(216, 8, i), 'samples', 1 << 24) for i in range(n_signals))
+  column = lambda start, width: (data[at:at + width] for at in range(
+      FIXED_BYTES + n_signals * start, FIXED_BYTES + n_signals * (start + width), width))
   header = EdfHeader(
-      data=data, bytes_per_value=bytes_per_value, samples=samples,
-      labels=tuple(field(0, 16, i).decode('latin-1').strip() for i in range(n_signals)),
+      data=data, bytes_per_value=bytes_per_value,
+      samples=tuple(_whole(field, 'samples', 1 << 24) for field in column(216, 8)),
+      labels=tuple(field.decode('latin-1').strip() for field in column(0, 16)),
       n_records=_whole(fixed[236:244], 'records', 1 << 26), record_s=_number(fixed[244:252]))
   expected = len(data) + header.n_records * header.record_bytes
   if size != expected:
@@ -122,23 +128,17 @@ def read_counts(path: str, wanted: Sequence[str], header: EdfHeader | None = Non
     raise FormatError(f'{n_samples} samples of {len(places)} signals, expected at most {MAX_VALUES}'
                       ' values')
   counts_tc, at = np.empty((n_samples, len(places)), np.int32), 0
-  for signals in _pieces(edfio, path, header, wanted):
-    try:
-      columns = np.stack([signal.digital for signal in signals], axis=1)
-      fields = [(s.physical_min, s.physical_max, s.digital_min, s.digital_max,
-                 s.physical_dimension) for s in signals]
-    except _READ_ERRORS as error:
-      raise FormatError(f'{shorten(error)}, expected EDF or BDF') from error
+  for columns in _pieces(edfio, path, header, wanted):
     counts_tc[at:at + len(columns)] = columns
     at += len(columns)
-  gains, baselines = zip(*(_calibration(label, *field[:4])
-                           for label, field in zip(wanted, fields, strict=True)))
-  return Counts(counts_tc, tuple(field[4].strip() for field in fields), gains, baselines,
+  gains, baselines = calibrations(header, wanted)
+  return Counts(counts_tc, tuple(header.field(96, 8, i) for i in places), gains, baselines,
                 next(iter(rates)) / header.record_s)
 
 
-def _pieces(edfio: Any, path: str, header: EdfHeader, wanted: Sequence[str]) -> Iterator[list[Any]]:
-  """The signals `wanted`, some records at a time: each piece is a small file of its own."""
+def _pieces(edfio: Any, path: str, header: EdfHeader, wanted: Sequence[str],
+            ) -> Iterator[np.ndarray]:
+  """Counts [t, C] of some records at a time: each piece is a small file of its own."""
   read = edfio.read_edf if header.bytes_per_value == 2 else edfio.read_bdf
   per_piece = max(1, PIECE_BYTES // header.record_bytes)
   with open(path, 'rb') as f:
@@ -149,18 +149,31 @@ def _pieces(edfio: Any, path: str, header: EdfHeader, wanted: Sequence[str]) -> 
       try:
         piece = read(head + f.read(n * header.record_bytes))
         by_label = {signal.label.strip(): signal for signal in piece.signals}
-        signals = [by_label[label] for label in wanted]
+        columns = np.stack([by_label[label].digital for label in wanted], axis=1)
       except _READ_ERRORS as error:
         raise FormatError(f'{shorten(error)}, expected EDF or BDF') from error
-      yield signals
+      yield columns
 
 
-def _calibration(label: str, physical_min: float, physical_max: float, digital_min: int,
-                 digital_max: int) -> tuple[float, float]:
-  """Gain and baseline. A gain below 0 (an inverted channel) is legal and not read here."""
-  span = digital_max - digital_min
-  gain = (physical_max - physical_min) / span if span > 0 else float('nan')
-  if not (math.isfinite(gain) and gain > 0):
-    raise FormatError(f'{label!r} maps {digital_min}..{digital_max} to {physical_min}..'
-                      f'{physical_max}, expected both to rise')
-  return gain, digital_max - physical_max / gain
+def calibrations(header: EdfHeader, wanted: Sequence[str],
+                 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
+  """Gains, and the counts that stand for 0, of the signals `wanted`.
+
+  Raises:
+    FormatError: for a signal that is missing, or that does not rise (an inverted channel is legal,
+      and not read here).
+  """
+  gains, baselines = [], []
+  for label, i in zip(wanted, pick(header.labels, wanted), strict=True):
+    texts = [header.field(start, 8, i) for start in (104, 112, 120, 128)]
+    try:
+      low, high, digital_low, digital_high = map(float, texts)
+      gain = (high - low) / (digital_high - digital_low)
+      if not (math.isfinite(gain) and gain > 0 and digital_high > digital_low):
+        raise ValueError('they do not rise')
+    except (ValueError, ZeroDivisionError) as error:
+      raise FormatError(f'{label!r} maps counts {texts[2:]} to {texts[:2]}, expected numbers, both'
+                        ' to rise') from error
+    gains.append(gain)
+    baselines.append(digital_high - high / gain)
+  return tuple(gains), tuple(baselines)
