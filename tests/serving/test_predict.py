@@ -17,6 +17,8 @@ from aemg_jax.serving import predict
 from aemg_jax.training import checkpoints
 from tests import tiny_runs, tiny_set
 
+pytestmark = pytest.mark.heavy
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SUBJECT, PLACE = 's2', 7  # a repetition of a subject that did not train
 
@@ -58,7 +60,6 @@ def _as_evaluated(model):
   return *sentence_windows.map_windows(prepared, [row], centre, forward)[1:], meta['labels']
 
 
-@pytest.mark.heavy
 def test_same_windows_and_numbers_as_in_evaluation(model, tmp_path):
   """Catches: another scale, centre, channel order, window or time than the model was scored with."""
   predict.predict_file(model, _save(tmp_path / 'in.npz'), str(tmp_path / 'out.csv'))
@@ -79,7 +80,6 @@ def test_without_angles_the_ring_is_even_in_channel_order(model, tmp_path):
   assert _rows(tmp_path / 'a.csv') == _rows(tmp_path / 'b.csv')
 
 
-@pytest.mark.heavy
 @pytest.mark.parametrize('prepare', [tiny_set.SESSION, tiny_set.FIXED])
 def test_session_scale_and_centre_are_the_recordings_own(model, prepare):
   """Catches: the training set's mean or scale used where the recording's own is meant: one that is
@@ -131,7 +131,6 @@ def test_damaged_files_are_named(model, tmp_path, damage):
     predict.predict_file(model, str(path), str(tmp_path / 'out.csv'))
 
 
-@pytest.mark.heavy
 def test_a_checkpoint_of_another_task_is_refused(tmp_path):
   """Catches: the tokeniser's parameters put into a classifier."""
   with pytest.raises(ValueError, match='vq: holds a VQTask, expected a SupervisedTask'):
@@ -155,7 +154,6 @@ def test_an_interrupted_write_keeps_the_old_file(model, tmp_path, monkeypatch):
 WITHOUT = ('grain', 'array_record', 'tensorflow', 'tensorflow_datasets')
 
 
-@pytest.mark.heavy
 def test_predicts_where_grain_array_record_and_tfds_cannot_be_installed(model, tmp_path):
   """Catches: an import at the top of a module that has no Windows wheel."""
   argv = ['aemg', 'predict', f'--checkpoint={model}', f'--input={_save(tmp_path / "in.npz")}',
