@@ -5,12 +5,14 @@ on long lines.
 """
 
 from collections.abc import Sequence
+import dataclasses
 import os
 from typing import Any
 
 import numpy as np
 
 from data_builders.counts import Counts, FormatError, pick, shorten
+from data_builders.jobs import Job
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_LINE_BYTES = 512  # wfdb's patterns are slow on long lines
@@ -34,6 +36,8 @@ def read_counts(path: str, wanted: Sequence[str]) -> Counts:
   except ImportError as error:
     raise ValueError('WFDB records are read with the package wfdb, which is not installed,'
                      " expected pip install 'aemg_jax[formats]'") from error
+  if '::' in path:  # wfdb's file layer would follow it to other addresses
+    raise FormatError(f"path {path!r} holds '::', expected none")
   header = _header(wfdb, path)
   places = pick(header.sig_name, wanted)
   gains, baselines = [], []
@@ -50,6 +54,22 @@ def read_counts(path: str, wanted: Sequence[str]) -> Counts:
   counts_tc = _samples(wfdb, path, header)[:, places]
   return Counts(counts_tc, tuple(header.units[i] for i in places), tuple(gains), tuple(baselines),
                 float(header.fs))
+
+
+def record_jobs(files: Sequence[Job]) -> list[Job]:
+  """One job per record, its header, with the size of header and samples: shards are cut by it.
+
+  Samples without their header stay a job of their own, for the parser to reject.
+  """
+  sizes = {job.name: job.n_bytes for job in files}
+  jobs = []
+  for job in files:
+    stem, extension = os.path.splitext(job.name)
+    if extension == '.hea':
+      jobs.append(dataclasses.replace(job, n_bytes=sizes.get(f'{stem}.dat', 0) + job.n_bytes))
+    elif f'{stem}.hea' not in sizes:
+      jobs.append(job)
+  return jobs
 
 
 def samples_file(path: str) -> str:

@@ -7,7 +7,6 @@ channel of each record to the whole of 16 bits: gain and baseline in the header 
 """
 
 from collections.abc import Sequence
-import dataclasses
 import os
 import re
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from aemg_jax.records import Label, Record, Sensor
 import numpy as np
 
+from data_builders import wfdb_record
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, TOO_SHORT, UNKNOWN_FILE, Job, Reject)
 from data_builders.raw import find_files
@@ -60,14 +60,7 @@ def find_jobs(folders: Sequence[str]) -> list[Job]:
     ValueError: if there is no record, or one is there twice.
   """
   files = find_files(folders, r'session[^/]*\.(?:hea|dat)', 'session*_participant*.{hea,dat}')
-  sizes = {job.name: job.n_bytes for job in files}
-  jobs = []
-  for job in files:
-    stem, extension = os.path.splitext(job.name)
-    if extension == '.hea':  # a shard is cut by the size of its signals
-      jobs.append(dataclasses.replace(job, n_bytes=sizes.get(f'{stem}.dat', 0) + job.n_bytes))
-    elif f'{stem}.hea' not in sizes:
-      jobs.append(job)  # samples without their header: `parse` says so
+  jobs = wfdb_record.record_jobs(files)
   return sorted(jobs, key=lambda job: (record_id(job.name), job.name))
 
 

@@ -7,7 +7,6 @@ bits: gain and baseline in the header undo it.
 """
 
 from collections.abc import Sequence
-import dataclasses
 import os
 import re
 
@@ -54,14 +53,7 @@ def find_jobs(task: Task, folders: Sequence[str]) -> list[Job]:
   prefix = task.example.split('_')[0]
   files = find_files(folders, rf'subject[^/]*/{prefix}_raw_[^/]*\.(?:hea|dat)',
                      f'subject*_session*/{prefix}_raw_*.{{hea,dat}}')
-  sizes = {job.name: job.n_bytes for job in files}
-  jobs = []
-  for job in files:
-    stem, extension = os.path.splitext(job.name)
-    if extension == '.hea':  # a shard is cut by the size of its signals
-      jobs.append(dataclasses.replace(job, n_bytes=sizes.get(f'{stem}.dat', 0) + job.n_bytes))
-    elif f'{stem}.hea' not in sizes:
-      jobs.append(job)  # samples without their header: `parse` says so
+  jobs = wfdb_record.record_jobs(files)
   return sorted(jobs, key=lambda job: (record_id(task, job.name), job.name))
 
 
@@ -107,8 +99,6 @@ def _record(task: Task, job: Job) -> Record:
   if match is None:
     raise _Unusable(UNKNOWN_FILE, 'expected subject01 to subject20, session1 or session2, and'
                     f' {task.example}.hea or the like (of at most {task.max_samples} samples)')
-  if '::' in job.path:  # the reader's file layer would follow it to other addresses
-    raise _Unusable(UNKNOWN_FILE, f"path {job.path!r} holds '::', expected none")
   folder, stem = match
   labels = _read_labels(task, job)
   signal_tc, unit, gains = _read_signal(job)
