@@ -144,8 +144,13 @@ def raises(job):
   raise KeyError(job.name)
 
 
-def hangs(job):
-  time.sleep(job.n_bytes)
+def loops(job):
+  while True:
+    pass
+
+
+def waits(job):
+  time.sleep(60)
 
 
 def crashes(job):
@@ -173,13 +178,15 @@ def gives_other_label(job):
 
 
 @pytest.mark.parametrize('parse, expected', [
-    (raises, 'KeyError'), (hangs, 'no answer within 0.5 s'), (crashes, 'the process died'),
+    (raises, 'KeyError'), (loops, 'no answer within 0.5 s'), (waits, 'no answer within 0.5 s'),
+    (crashes, 'the process died'),
     (takes_memory, 'MemoryError'), (is_silent, 'neither a record nor a reject'),
     (gives_nan, 'expected a finite value'), (gives_other_channels, 'float32, expected (2,'),
     (gives_other_label, "labels {'pinch'}")])
 def test_each_fault_is_found(worker, monkeypatch, parse, expected):
   """A harness that passes everything; one that a dead process takes down."""
   monkeypatch.setattr(fuzzing, 'CASE_S', 0.5)
+  monkeypatch.setattr(fuzzing, 'WAIT', 2 if parse is waits else 600)
   worker.prepare(fuzzing.ParserCheck(parse, (2, 'float64'), frozenset({'rest'})), ())
   assert expected in worker.run([Job('a', '', 9)])
   monkeypatch.undo()
