@@ -116,11 +116,11 @@ def describe(folders: Sequence[str]) -> Dataset:
   counts, whole, labels = set(), True, set()
   for job in find_jobs(root):
     try:
+      labels |= {event.name for event in events(root, job.name)}
       names = emg_names(root, job.name)
       whole &= all(abs(b - round(b)) <= WHOLE
                    for b in edf.calibrations(edf.read_header(job.path), names)[1])
       counts.add(len(names))
-      labels |= {event.name for event in events(root, job.name)}
     except ValueError:
       continue
   return Dataset(

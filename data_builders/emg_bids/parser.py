@@ -17,16 +17,13 @@ from data_builders.counts import Counts, FormatError, shorten
 from data_builders.emg_bids import electrodes, layout
 from data_builders.emg_bids.layout import BAD, MISSING, Dataset
 from data_builders.jobs import (BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, UNKNOWN_FILE,
-                                Job, Reject)
+                                UNKNOWN_LABEL, Job, Reject)
 
 NAME = 'emg_bids'
 RATE_TOLERANCE = 1e-3
 PADDING = 'BAD_ACQ_SKIP'  # as MNE marks it in the file
 UNITS = {'V': 'V', 'mV': 'mV', 'uV': 'uV', '\u00b5V': 'uV', '\u03bcV': 'uV', '': 'nominal',
          'n/a': 'nominal'}
-# What MNE 1.13 and MNE-BIDS 0.20 raise on files and tables that they cannot make sense of.
-_READ_ERRORS = (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError,
-                RuntimeError, AssertionError, OSError, ZeroDivisionError, NotImplementedError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +61,11 @@ def _record(dataset: Dataset, job: Job, record_id: str) -> Record:
   header = edf.read_header(job.path)  # checked before MNE opens it
   channels = layout.channels(root, job.name)
   names, events = [row['name'] for row in channels], layout.events(root, job.name)
+  if dataset.n_channels not in (None, len(names)):  # the tables changed since they were described
+    raise FormatError(f'{len(names)} EMG channels, expected {dataset.n_channels} as before')
+  if unknown := {e.name for e in events if not _is_bad(e.name)} - set(dataset.label_names):
+    raise _Unusable(UNKNOWN_LABEL, f'{shorten(sorted(unknown))}, expected some of'
+                    f' {shorten(dataset.label_names)} as before')
   told = _ask_mne_bids(root, job)
   if not set(names) <= told.emg:
     raise FormatError(f'{sorted(set(names) - told.emg)[0]!r} is EMG in channels.tsv and not for'
@@ -89,6 +91,10 @@ def _record(dataset: Dataset, job: Job, record_id: str) -> Record:
       annotations=tuple(annotations), licence=dataset.licence)
 
 
+def _is_bad(name: str) -> bool:
+  return name.upper().startswith(BAD)
+
+
 def _ask_mne_bids(root: str, job: Job) -> Told:
   try:
     import mne_bids  # here: an optional reader, see setup.cfg
@@ -100,7 +106,7 @@ def _ask_mne_bids(root: str, job: Job) -> Told:
       warnings.simplefilter('ignore')
       path = mne_bids.get_bids_path_from_fname(job.path, verbose='error').update(root=root)
       raw = mne_bids.read_raw_bids(path, verbose='error')
-  except _READ_ERRORS as error:
+  except Exception as error:  # MNE 1.13 raises Exception itself on a wrong byte in annotations
     raise FormatError(f'MNE-BIDS: {type(error).__name__}: {shorten(error)}') from error
   marks = [onset for onset, description in zip(
       raw.annotations.onset, raw.annotations.description, strict=True) if description == PADDING]
@@ -200,7 +206,7 @@ def _spans(events: Sequence[layout.Event], rate_hz: float, n_samples: int,
     first, last = max(0, round(start)), min(n_samples, round(stop))
     if first < last:
       spans.append((first, last, event.name))
-  good = sorted(span for span in spans if not span[2].upper().startswith(BAD))
+  good = sorted(span for span in spans if not _is_bad(span[2]))
   overlap = any(stop > start for (_, stop, _), (start, _, _) in zip(good, good[1:]))
   labels = [] if overlap else [Label(*span) for span in good]
   rest = sorted(set(spans) - set(() if overlap else good))
