@@ -179,14 +179,7 @@ class _LogProb:
 
 
 def _apply(forward, params, words) -> np.ndarray:
-  """Rows in blocks of one size, so that one compiled step serves all folds."""
-  n = len(words.valid_n)
-  parts = []
-  for first in range(0, n, _FORWARD_ROWS):
-    row = np.minimum(np.arange(first, first + _FORWARD_ROWS), n - 1)
-    block = jax.tree.map(lambda x: np.asarray(x)[row], words)
-    parts.append(parallel.map_batches(forward, params, block)[:n - first])
-  return np.concatenate(parts)
+  return parallel.map_blocks(forward, params, words, _FORWARD_ROWS)
 
 
 def _random_encoder(model: ClassifierConfig, prepared: Prepared, seed: int):

@@ -2,6 +2,8 @@
 
 import flax.linen as nn
 
+from aemg_jax.models.fatigue_former import (
+    FatigueFormer, FatigueFormerConfig, FatigueLSTM, FatigueLSTMConfig)
 from aemg_jax.models.heads import ClassifierConfig, GestureClassifier, MaskedConfig, MaskedModel
 from aemg_jax.models.vq_autoencoder import VQAutoencoder, VQConfig
 from aemg_jax.models.window_cnn import WindowCNN, WindowCNNConfig
@@ -12,6 +14,8 @@ MODELS = {
     'masked_model': (MaskedModel, MaskedConfig),
     'gesture_classifier': (GestureClassifier, ClassifierConfig),
     'window_cnn': (WindowCNN, WindowCNNConfig),
+    'fatigue_former': (FatigueFormer, FatigueFormerConfig),
+    'fatigue_lstm': (FatigueLSTM, FatigueLSTMConfig),
 }
 _MODULE_OF = {config: module for module, config in MODELS.values()}
 

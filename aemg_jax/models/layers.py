@@ -48,6 +48,15 @@ def dropout(x_bnd: jax.Array, keys_b: jax.Array | None, rate: float, salt: int) 
   return jax.vmap(one)(keys_b, x_bnd)
 
 
+def attend(q_bnhd: jax.Array, k_bmhd: jax.Array, v_bmhd: jax.Array, valid_bm: jax.Array) -> jax.Array:
+  """Softmax attention of n queries on m keys, [b, n, h, d]; invalid keys are never attended."""
+  score_bhnm = jnp.einsum('bnhd,bmhd->bhnm', q_bnhd, k_bmhd) * q_bnhd.shape[-1]**-0.5
+  floor = jnp.finfo(score_bhnm.dtype).min
+  score_bhnm = jnp.where(valid_bm[:, None, None, :], score_bhnm, floor)
+  weight_bhnm = nn.softmax(score_bhnm, axis=-1)
+  return jnp.einsum('bhnm,bmhd->bnhd', weight_bhnm, v_bmhd)
+
+
 class Attention(nn.Module):
   """Softmax attention with LayerNorm on queries and keys; invalid keys are never attended."""
   config: BlocksConfig
@@ -59,12 +68,23 @@ class Attention(nn.Module):
     q_bnhd, k_bnhd, v_bnhd = (qkv_bnkhd[:, :, i] for i in range(3))
     q_bnhd = nn.LayerNorm(name='query_norm')(q_bnhd)
     k_bnhd = nn.LayerNorm(name='key_norm')(k_bnhd)
-    score_bhnm = jnp.einsum('bnhd,bmhd->bhnm', q_bnhd, k_bnhd) * c.head_dim**-0.5
-    floor = jnp.finfo(score_bhnm.dtype).min
-    score_bhnm = jnp.where(valid_bn[:, None, None, :], score_bhnm, floor)
-    weight_bhnm = nn.softmax(score_bhnm, axis=-1)
-    out_bnhd = jnp.einsum('bhnm,bmhd->bnhd', weight_bhnm, v_bnhd)
+    out_bnhd = attend(q_bnhd, k_bnhd, v_bnhd, valid_bn)
     return nn.DenseGeneral(c.width, axis=(-2, -1), name='out')(out_bnhd)
+
+
+class CrossAttention(nn.Module):
+  """x + Attention(LN x, LN context), of tokens on another sequence's tokens."""
+  config: BlocksConfig
+
+  @nn.compact
+  def __call__(self, tok_bnd: jax.Array, context_bmd: jax.Array, valid_bm: jax.Array) -> jax.Array:
+    c = self.config
+    project = lambda name, x: nn.DenseGeneral((c.heads, c.head_dim), use_bias=False, name=name)(x)
+    context_bmd = nn.LayerNorm(name='norm_context')(context_bmd)
+    q_bnhd = nn.LayerNorm(name='query_norm')(project('query', nn.LayerNorm(name='norm')(tok_bnd)))
+    k_bmhd = nn.LayerNorm(name='key_norm')(project('key', context_bmd))
+    out_bnhd = attend(q_bnhd, k_bmhd, project('value', context_bmd), valid_bm)
+    return tok_bnd + nn.DenseGeneral(c.width, axis=(-2, -1), name='out')(out_bnhd)
 
 
 class Block(nn.Module):

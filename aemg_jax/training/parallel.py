@@ -103,6 +103,17 @@ def map_batches(fn: Callable[[PyTree, PyTree], PyTree], params: PyTree, batch: P
   return jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:])[:n], out)
 
 
+def map_blocks(fn: Callable[[PyTree, PyTree], PyTree], params: PyTree, batch: PyTree,
+               block_rows: int) -> PyTree:
+  """`map_batches` in blocks of one size, so that one compiled function serves any number of rows."""
+  n, parts = _rows(batch), []
+  for first in range(0, n, block_rows):
+    row = np.minimum(np.arange(first, first + block_rows), n - 1)
+    out = map_batches(fn, params, jax.tree.map(lambda x: np.asarray(x)[row], batch))
+    parts.append(jax.tree.map(lambda x: x[:n - first], out))
+  return jax.tree.map(lambda *xs: np.concatenate(xs), *parts)
+
+
 @functools.lru_cache(maxsize=64)
 def _mapped(fn, devices: Devices):
   return jax.pmap(fn, in_axes=(None, 0), devices=devices)
