@@ -17,7 +17,7 @@ from aemg_jax.config import section
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'configs/X.py[:variant]')
 _WORKDIR = flags.DEFINE_string('workdir', '', 'folder of the run')
-_DATA_DIR = flags.DEFINE_string('data_dir', '', 'folder of built datasets (prepare)')
+_DATA_DIR = flags.DEFINE_string('data_dir', '', 'folder of built datasets (prepare, evaluate of fatigue)')
 _PREPARED = flags.DEFINE_multi_string('prepared', [], 'prepared set; repeat for a mixture (train)')
 _INIT = flags.DEFINE_string('init', '', 'work directory of the tokeniser (train, masked task)')
 _CHECKPOINT = flags.DEFINE_string('checkpoint', '',
@@ -53,8 +53,12 @@ def _train() -> None:
 
 
 def _evaluate() -> None:
-  from aemg_jax.evaluation import evaluate
+  from aemg_jax.evaluation import evaluate, fatigue
   _need(workdir=_WORKDIR.value)
+  if _CONFIG.value is not None and 'transferred' in _CONFIG.value:  # a field of fatigue's config alone
+    _need(data_dir=_DATA_DIR.value)
+    fatigue.run(_config(fatigue.FatigueConfig), _DATA_DIR.value, _WORKDIR.value)
+    return
   evaluate.run(_config(evaluate.EvaluateConfig), _WORKDIR.value, _CHECKPOINT.value,
                _TOKENISER.value, _SPLIT.value)
 
