@@ -72,6 +72,17 @@ def record_jobs(files: Sequence[Job]) -> list[Job]:
   return jobs
 
 
+def record_files(jobs: Sequence[Job]) -> list[Job]:
+  """The headers of `record_jobs` and their samples, for a checksum over both."""
+  files = []
+  for job in jobs:
+    files.append(job)
+    if job.path.endswith('.hea') and os.path.isfile(samples_file(job.path)):
+      files.append(dataclasses.replace(job, name=samples_file(job.name),
+                                       path=samples_file(job.path)))
+  return files
+
+
 def samples_file(path: str) -> str:
   """Path of the samples that belong to a header: its name, with .dat."""
   return f'{path.removesuffix(".hea")}.dat'

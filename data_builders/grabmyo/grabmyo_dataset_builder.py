@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow_datasets as tfds
 
+from data_builders import wfdb_record
 from data_builders.common import Facts, RecordBuilder
 from data_builders.grabmyo import parser
 
@@ -26,6 +27,9 @@ class Builder(RecordBuilder):
 
   def _jobs(self, folders):
     return parser.find_jobs(folders)
+
+  def _raw_files(self, jobs):
+    return wfdb_record.record_files(jobs)
 
   def _parser(self):
     return parser.parse

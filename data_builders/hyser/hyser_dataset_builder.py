@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import tensorflow_datasets as tfds
 
+from data_builders import wfdb_record
 from data_builders.common import Facts, RecordBuilder
 from data_builders.hyser import parser
 from data_builders.hyser.tasks import COMMON_NAMES, TASKS, Task
@@ -46,6 +47,9 @@ class Builder(RecordBuilder):
 
   def _jobs(self, folders):
     return parser.find_jobs(self._task, folders)
+
+  def _raw_files(self, jobs):
+    return wfdb_record.record_files(jobs)
 
   def _parser(self):
     return functools.partial(parser.parse, self._task.name)

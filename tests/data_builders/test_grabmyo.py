@@ -13,7 +13,7 @@ import pytest
 import wfdb
 
 from data_builders import build as build_lib
-from data_builders import jobs
+from data_builders import jobs, raw, wfdb_record
 from data_builders.grabmyo import make_dummy_data, parser
 from data_builders.jobs import Reject
 
@@ -233,6 +233,18 @@ def test_shards_are_cut_by_the_size_of_the_signals(tmp_path):
   header, dat = write_record(tmp_path)
   (job,) = parser.find_jobs([str(tmp_path)])
   assert job.n_bytes == header.stat().st_size + dat.stat().st_size
+
+
+def test_the_checksum_of_a_set_covers_its_samples(tmp_path):
+  """Recordings that were changed, under headers that were not, taken for the same set."""
+  make_dummy_data.main(tmp_path)
+  headers = parser.find_jobs([str(tmp_path)])
+  before = raw.content_sha256(wfdb_record.record_files(headers))
+  path = next(tmp_path.rglob('*.dat'))
+  data = bytearray(path.read_bytes())
+  data[100] ^= 1
+  path.write_bytes(data)
+  assert raw.content_sha256(wfdb_record.record_files(headers)) != before
 
 
 def test_without_the_reader_the_extra_is_named(tmp_path):
