@@ -108,8 +108,9 @@ def run(config: FatigueConfig, data_dir: str, workdir: str) -> None:
     named = next(m for m in config.methods if m.name == config.transferred)
     others = {name: load_sequences(part, data_dir, root / 'features')
               for name, part in (('rising', config.rising), ('flat', config.flat)) if part.path}
+    model = root / 'model' / _hash({'data': mark, 'method': config_lib.as_plain(named.method)})
     report['transfer'] = fatigue_transfer.measure(
-        named.method, data, others, config.seeds[0], str(root / 'model' / mark))
+        named.method, data, others, config.seeds[0], str(model))
     _write(root, report)
   pairs = fatigue_pairs.pair_folds(sequences.segments)
   for named, row in zip(config.methods, report['rows']):
