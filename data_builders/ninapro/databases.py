@@ -4,6 +4,7 @@ Tables only; parser.py holds the code. Where each fact is from: README.md.
 """
 
 import dataclasses
+import functools
 
 from aemg_jax.records import Sensor
 
@@ -102,7 +103,7 @@ class Database:
   numbers: tuple[int, ...] = ()
   n_missing: int = 0
 
-  @property
+  @functools.cached_property
   def label_names(self) -> tuple[str, ...]:
     """Rest, then the movements of all exercises."""
     return (REST, *(name for exercise in self.exercises for name in exercise))

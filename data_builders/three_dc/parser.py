@@ -36,7 +36,7 @@ MAX_BYTES = 4 << 20  # 6000 samples have 250 kB
 
 _FILE = re.compile(r'Participant([1-9]\d?)/(train|test)/EMG/3dc_EMG_gesture_(\d)_(\d|10)\.txt')
 _LINE = re.compile(rb'-?\d{1,5}(?:,-?\d{1,5}){9}')
-_TOO_LONG = re.compile(rb'\d{6}')
+_DIGITS = bytes.maketrans(b'123456789', b'0' * 9)
 _INT16 = np.iinfo(np.int16)
 # Electrode 0 has no documented direction: angles are relative to it. That the columns go round the
 # arm in order shows in the recordings of participant 2 (see README.md).
@@ -104,7 +104,8 @@ def _read(job: Job) -> np.ndarray | Reject:
 
 def _plain_table(data: bytes, lines: Sequence[bytes]) -> np.ndarray | None:
   """The numbers, or None unless every line is as _LINE says (but three times as fast)."""
-  if data.translate(None, b'0123456789,-\r\n') or _TOO_LONG.search(data) or not data.strip():
+  other = data.translate(None, b'0123456789,-\r\n')
+  if other or b'0' * 6 in data.translate(_DIGITS) or not data.strip():
     return None
   try:
     table_tc = np.loadtxt(lines, np.int64, delimiter=',', ndmin=2)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from data_builders import build as build_lib
-from data_builders import intake
+from data_builders import common, intake
 from data_builders.jobs import Job
 from data_builders.myo_armband import make_dummy_data, parser
 
@@ -74,6 +74,19 @@ def test_a_zip_builds_the_same_dataset_as_its_folder(tmp_path, raw):
   archive = shutil.make_archive(str(tmp_path / 'set'), 'zip', raw)
   assert bytes_of(build(tmp_path, raw, 'a')) == bytes_of(build(tmp_path, archive, 'b'))
   assert [p.name for p in (tmp_path / 'b/myo_armband').iterdir() if p.name != '.lock'] == ['1.0.0']
+
+
+def test_records_that_are_written_are_forgotten(tmp_path, raw, monkeypatch):
+  """TFDS's tee, which holds every recording of a shard until the last one is written."""
+  made, alive = [], []
+
+  def to_example(record, real=common.to_example):
+    alive.append(sum(map(bool, made)))
+    made.append(real(record))
+    return made[-1]
+  monkeypatch.setattr(common, 'to_example', to_example)
+  build(tmp_path, raw)
+  assert len(alive) == 17 and max(alive) == 0
 
 
 def test_small_shards_hold_the_same_records_in_order(tmp_path, raw, monkeypatch):
