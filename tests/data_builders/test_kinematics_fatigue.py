@@ -232,5 +232,5 @@ def test_real_key_points_of_mediapipe_are_read(tmp_path):
     stored_t = [0.0 if i is None else float(row.split(',')[i]) for row in rows]
     found_t = record.signal_tc[:, names.index(name)].astype(np.float64)
     np.testing.assert_array_equal(found_t, stored_t)
-  nose_y, wrist_y = names.index('nose_y'), names.index('left_wrist_y')
-  assert (record.signal_tc[:, nose_y] < record.signal_tc[:, wrist_y]).mean() > 0.9  # y points down
+  nose_y, shoulder_y = names.index('nose_y'), names.index('left_shoulder_y')
+  assert (record.signal_tc[:, nose_y] < record.signal_tc[:, shoulder_y]).mean() > 0.9  # y is down
