@@ -109,6 +109,8 @@ def _check_header(header: Any, dat: str) -> None:
   n = getattr(header, 'n_sig', None)
   if not n or getattr(header, 'n_seg', None) is not None:
     raise FormatError('no signals, or several segments, expected one segment with signals')
+  if len(header.file_name) != n:
+    raise FormatError(f'{len(header.file_name)} lines of signals, expected {n}')
   if not (header.fs and 0 < header.fs < float('inf')):
     raise FormatError(f'rate of {header.fs} Hz, expected above 0')
   for field, found, expected in (
@@ -129,7 +131,10 @@ def _samples(wfdb: Any, path: str, header: Any) -> np.ndarray:
   if not 1 <= n_samples * header.n_sig <= MAX_VALUES or size != n_samples * header.n_sig * width:
     raise FormatError(f'.dat of {size} bytes, expected {n_samples} samples of {header.n_sig}'
                       f' signals of {width} bytes, at most {MAX_VALUES} values')
-  stored_ts = wfdb.rdrecord(path.removesuffix('.hea'), physical=False, return_res=32).d_signal
+  try:
+    stored_ts = wfdb.rdrecord(path.removesuffix('.hea'), physical=False, return_res=32).d_signal
+  except READ_ERRORS as error:
+    raise FormatError(f'{shorten(error)}, expected samples as the header says') from error
   sums = stored_ts.sum(axis=0, dtype=np.int64) & 0xFFFF
   for name, total, expected in zip(header.sig_name, sums, header.checksum, strict=True):
     if expected is not None and total != expected & 0xFFFF:

@@ -18,7 +18,7 @@ from tests.data_builders.contract_table import ROWS
 from tests.test_records import make_record
 
 FORMATS = [row.name for row in ROWS if not row.generated]
-FEW, MANY = 4, 2000
+FEW, MANY = 3, 2000
 
 
 @pytest.fixture(scope='module')
@@ -186,7 +186,7 @@ def gives_other_label(job):
 def test_each_fault_is_found(worker, monkeypatch, parse, expected):
   """A harness that passes everything; one that a dead process takes down."""
   monkeypatch.setattr(fuzzing, 'CASE_S', 0.5)
-  monkeypatch.setattr(fuzzing, 'WAIT', 2 if parse is waits else 600)
+  monkeypatch.setattr(fuzzing, 'WAIT', 1 if parse is waits else 600)
   worker.prepare(fuzzing.ParserCheck(parse, (2, 'float64'), frozenset({'rest'})), ())
   assert expected in worker.run([Job('a', '', 9)])
   monkeypatch.undo()

@@ -143,6 +143,7 @@ FIRST = b'dynamic_raw_sample4.dat 16 1000.0(-900)/V 16 0 '
     (b' 256 2048 30', b' 256 2048 99999999999', jobs.BAD_FORMAT, 'expected 99999999999 samples'),
     (b' 256 2048 30', b' 255 2048 30', jobs.BAD_FORMAT, 'expected'),
     (b' 256 2048 30', b'/2 256 2048 30', jobs.BAD_FORMAT, 'expected'),
+    (FIRST, FIRST + b'0 0 0 X\n' + FIRST, jobs.BAD_FORMAT, '257 lines of signals, expected 256'),
     (FIRST, FIRST.replace(b'sample4', b'sample5'), jobs.BAD_FORMAT, 'file name'),
     (FIRST, FIRST.replace(b' 16 ', b' 212 ', 1), jobs.BAD_FORMAT, 'format'),
     (FIRST, FIRST.replace(b'1000.0', b'0'), jobs.BAD_FORMAT, "gain of 'ED-8-8'"),

@@ -167,6 +167,7 @@ def test_files_are_found_by_the_end_of_their_path(tmp_path):
     raw.find_files([str(tmp_path), str(tmp_path / 'x')], r's\d/a\.txt', 'SUBJECT/a.txt')
 
 
+@functools.cache  # a zip holds the time
 def good_zip() -> bytes:
   buffer = io.BytesIO()
   make_zip(buffer, [('a.dat', b'signal' * 100)])
