@@ -5,6 +5,7 @@ import flax.linen as nn
 from aemg_jax.models.fatigue_former import (
     FatigueFormer, FatigueFormerConfig, FatigueLSTM, FatigueLSTMConfig)
 from aemg_jax.models.heads import ClassifierConfig, GestureClassifier, MaskedConfig, MaskedModel
+from aemg_jax.models.posture_fatigue import PostureFatigue, PostureFatigueConfig
 from aemg_jax.models.vq_autoencoder import VQAutoencoder, VQConfig
 from aemg_jax.models.window_cnn import WindowCNN, WindowCNNConfig
 
@@ -16,6 +17,7 @@ MODELS = {
     'window_cnn': (WindowCNN, WindowCNNConfig),
     'fatigue_former': (FatigueFormer, FatigueFormerConfig),
     'fatigue_lstm': (FatigueLSTM, FatigueLSTMConfig),
+    'posture_fatigue': (PostureFatigue, PostureFatigueConfig),
 }
 _MODULE_OF = {config: module for module, config in MODELS.values()}
 
