@@ -81,11 +81,10 @@ def parse(job: Job) -> list[Record | Reject]:
                    ' participant43, gesture1 to gesture17, trial1 to trial7, each with a .hea')]
   if '::' in job.path:  # the reader's file layer would follow it to other addresses
     return [Reject(job.name, UNKNOWN_FILE, f"path {job.path!r} holds '::', expected none")]
-  wfdb = _import_wfdb()
-  header = _read_header(wfdb, job)
+  header = _read_header(_import_wfdb(), job)
   if isinstance(header, Reject):
     return [header]
-  signal_tc = _read_signal(wfdb, job, header)
+  signal_tc = _read_signal(job, header)
   if isinstance(signal_tc, Reject):
     return [signal_tc]
   session, subject, gesture, trial = numbers
@@ -152,14 +151,14 @@ def _read_header(wfdb: Any, job: Job) -> Any:
   return header
 
 
-def _read_signal(wfdb: Any, job: Job, header: Any) -> np.ndarray | Reject:
+def _read_signal(job: Job, header: Any) -> np.ndarray | Reject:
   """Stored numbers less their baselines, int32 [T, 28]; or what is wrong with the samples."""
   stem = job.path.removesuffix('.hea')
   size = os.path.getsize(f'{stem}.dat') if os.path.isfile(f'{stem}.dat') else 0
   if size != header.sig_len * len(FILE_CHANNELS) * 2:
     return Reject(job.name, BAD_SIZE, f'.dat of {size} bytes, expected'
                   f' {header.sig_len * len(FILE_CHANNELS) * 2} as its header says')
-  stored_tc = wfdb.rdrecord(stem, physical=False, return_res=16).d_signal
+  stored_tc = wfdb_record.read_frames(f'{stem}.dat', '16').reshape(header.sig_len, -1)
   sums = stored_tc.sum(axis=0, dtype=np.int64) & 0xFFFF
   for name, total, expected in zip(FILE_CHANNELS, sums, header.checksum, strict=True):
     if expected is None or total != expected & 0xFFFF:

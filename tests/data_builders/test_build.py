@@ -49,6 +49,7 @@ def left_in(data_dir) -> list[str]:
                 if p.is_file() and p.name != '.lock')
 
 
+@pytest.mark.heavy
 def test_any_number_of_workers_writes_the_same_bytes(tmp_path, raw):
   """Results taken as they come, state kept per worker, or an order drawn anew in each process."""
   one = bytes_of(build(tmp_path, raw))

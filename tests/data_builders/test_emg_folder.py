@@ -8,7 +8,6 @@ import edfio
 import numpy as np
 import pytest
 from scipy.io import savemat
-import wfdb
 
 from data_builders import build as build_lib
 from data_builders import wfdb_record
@@ -135,8 +134,9 @@ def with_mat(folder, signal_tc):
   savemat(folder / 'p1.mat', {'emg': signal_tc.astype(float)}, do_compression=True)
 
 
-def with_wfdb(folder, signal_tc):
-  wfdb.wrsamp('p1', fs=100, units=['mV', 'mV'], sig_name=['a', 'b'], fmt=['16', '16'],
+def with_wfdb(folder, signal_tc, form='16'):
+  import wfdb  # here and below: with it come pandas and half a second for every process
+  wfdb.wrsamp('p1', fs=100, units=['mV', 'mV'], sig_name=['a', 'b'], fmt=[form, form],
               d_signal=(signal_tc + 3).astype(np.int64), adc_gain=[1000.0, 500.0], baseline=[3, 3],
               write_dir=str(folder))
 
@@ -269,6 +269,20 @@ def test_pickles_are_not_loaded(tmp_path):
   np.savez(tmp_path / 'p1.npz', emg=np.array([[print, 1]], object))
   reject, = parse_all(tmp_path, BASE % ('npz', 'npz', 'int16', 'emg/0', 'emg/1'))
   assert 'type object, expected numbers' in reject.detail
+
+
+@pytest.mark.parametrize('form', wfdb_record.BYTES)
+def test_samples_are_what_wfdb_reads(tmp_path, form):
+  """A sign lost in 24 bits, signals one after the other, or the other byte order."""
+  import wfdb
+  top = 1 << (8 * wfdb_record.BYTES[form] - 1)
+  stored_tc = np.array([[-top + 9, 7], [-1, top - 9], [0, -256], [1, 65]])
+  with_wfdb(tmp_path, stored_tc - 3, form)
+  counts = wfdb_record.read_counts(str(tmp_path / 'p1.hea'), ('a', 'b'))
+  expected = wfdb.rdrecord(str(tmp_path / 'p1'), physical=False, return_res=32).d_signal
+  np.testing.assert_array_equal(counts.counts_tc, expected)
+  np.testing.assert_array_equal(counts.counts_tc, stored_tc)
+  assert counts.counts_tc.dtype == np.int32
 
 
 def test_a_wfdb_header_opens_no_other_file(tmp_path):

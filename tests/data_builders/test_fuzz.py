@@ -177,6 +177,7 @@ def gives_other_label(job):
   return [make_record(signal_tc=np.ones((20, 2)), labels=(Label(0, 5, 'pinch'),))]
 
 
+@pytest.mark.heavy  # it starts processes anew
 @pytest.mark.parametrize('parse, expected', [
     (raises, 'KeyError'), (loops, 'no answer within 0.5 s'), (waits, 'no answer within 0.5 s'),
     (crashes, 'the process died'),

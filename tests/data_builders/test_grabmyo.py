@@ -2,15 +2,12 @@
 
 import os
 import pathlib
-import subprocess
 import sys
-import textwrap
 
 from aemg_jax.records import validate
 from aemg_jax.sources import read_records
 import numpy as np
 import pytest
-import wfdb
 
 from data_builders import build as build_lib
 from data_builders import jobs, raw, wfdb_record
@@ -59,6 +56,7 @@ def test_integers_become_millivolts_of_the_electrodes(tmp_path):
 
 def test_the_signal_is_what_wfdb_calls_physical(tmp_path):
   """Our arithmetic against the reader's own, for records of another gain in every channel."""
+  import wfdb  # here and below: with it come pandas and half a second for every process
   make_dummy_data.main(tmp_path)
   for job in parser.find_jobs([str(tmp_path)]):
     (record,) = parser.parse(job)
@@ -247,20 +245,15 @@ def test_the_checksum_of_a_set_covers_its_samples(tmp_path):
   assert raw.content_sha256(wfdb_record.record_files(headers)) != before
 
 
-def test_without_the_reader_the_extra_is_named(tmp_path):
+def test_without_the_reader_the_extra_is_named(tmp_path, monkeypatch, capfd):
   """A traceback, or every record rejected, where wfdb is not installed."""
   make_dummy_data.main(tmp_path / 'raw')
-  code = f"""
-      import sys
-      sys.modules['wfdb'] = None
-      from data_builders import build
-      sys.exit(build.main(['grabmyo', '--raw', {str(tmp_path / 'raw')!r},
-                           '--data_dir', {str(tmp_path / 'built')!r}]))"""
-  done = subprocess.run([sys.executable, '-c', textwrap.dedent(code)], capture_output=True,
-                        text=True, timeout=120, cwd=pathlib.Path(build_lib.__file__).parents[1])
-  assert done.returncode == 2
-  assert "pip install 'aemg_jax[formats]'" in done.stderr.splitlines()[-1]
-  assert 'Traceback' not in done.stderr
+  monkeypatch.setitem(sys.modules, 'wfdb', None)
+  code = build_lib.main(['grabmyo', '--raw', str(tmp_path / 'raw'),
+                         '--data_dir', str(tmp_path / 'built')])
+  error = capfd.readouterr().err
+  assert code == 2 and "pip install 'aemg_jax[formats]'" in error.splitlines()[-1]
+  assert 'Traceback' not in error
 
 
 @pytest.mark.real
@@ -268,6 +261,7 @@ def test_ten_real_records_have_the_documented_counts(tmp_path):
   """A changed parser or scale: pinned on published records, against the reader's own millivolts."""
   if 'AEMG_RAW_DIR' not in os.environ:
     pytest.skip('AEMG_RAW_DIR is not set: no real recordings')
+  import wfdb
   archive = pathlib.Path(os.environ['AEMG_RAW_DIR']) / 'grabmyo_partial.zip'
   source = read_records(build_lib.build('grabmyo', str(tmp_path), str(archive), progress=False))
   assert source.meta.reject_counts == {} and source.meta.counts == {

@@ -8,19 +8,20 @@ from data_builders import jobs
 from data_builders.jobs import Reject
 from data_builders.shoulder_mvic import make_dummy_data, parser
 
-N_SAMPLES = 26000  # 26 s
+N_SAMPLES = 26000  # 26 s: beyond the last rating
+FEW = 400  # where no rating is looked at: a long file takes long to write
 RATINGS = ('7', {10: '9', 20: '13.5'}, '20', '25')
 EXERCISE = '40-50_ external rotation/Subject 7'
 
 
-def signal():
-  return np.random.default_rng(5).normal(0, 0.1, (N_SAMPLES, 6)).round(5)
+def signal(n_samples=N_SAMPLES):
+  return np.random.default_rng(5).normal(0, 0.1, (n_samples, 6)).round(5)
 
 
 def write(tmp_path, name=EXERCISE, signal_tc=None, table={(7, 'task5_45e'): RATINGS}):
   """An exercise and its table; returns the folder with the files of the muscles."""
   folder = tmp_path / 'WSD4FEDSRM/EMG, IMU, and PPG data' / name / 'EMG data'
-  make_dummy_data.write_exercise(folder, signal() if signal_tc is None else signal_tc)
+  make_dummy_data.write_exercise(folder, signal(FEW) if signal_tc is None else signal_tc)
   make_dummy_data.write_table(tmp_path / 'WSD4FEDSRM', table)
   return folder
 
@@ -39,20 +40,21 @@ def test_columns_are_the_muscles(tmp_path):
   """Muscles in the order that the folder lists them, or volts taken for millivolts."""
   write(tmp_path)
   record = validate(parse_folder(tmp_path))
-  np.testing.assert_array_equal(record.signal_tc, signal())
+  np.testing.assert_array_equal(record.signal_tc, signal(FEW))
   assert [s.name for s in record.sensors] == [
       'anterior deltoid', 'infraspinatus', 'latissimus dorsi', 'pectoralis major',
       'posterior deltoid', 'upper trapezius']
   assert {(s.unit, s.scale, s.ring) for s in record.sensors} == {('mV', 1.0, 0)}
   assert (record.record_id, record.subject) == ('subject07/external_rotation_45', 'subject_7')
   assert (record.rate_hz, record.repetition, record.session) == (1000.0, -1, '1')
-  assert [(s.start, s.stop, s.name) for s in record.labels] == [(0, N_SAMPLES, 'external rotation')]
+  assert [(s.start, s.stop, s.name) for s in record.labels] == [(0, FEW, 'external rotation')]
 
 
 def test_ratings_span_the_time_before_them(tmp_path):
   """Ratings at the wrong time, of another exercise, or called CR-10."""
-  write(tmp_path, table={(7, 'task4_35e'): ('6', {10: '6'}, '20', '11'),
-                         (7, 'task5_45e'): RATINGS, (8, 'task5_45e'): ('6', {10: '8'}, '20', '12')})
+  write(tmp_path, signal_tc=signal(), table={
+      (7, 'task4_35e'): ('6', {10: '6'}, '20', '11'), (7, 'task5_45e'): RATINGS,
+      (8, 'task5_45e'): ('6', {10: '8'}, '20', '12')})
   record = parse_folder(tmp_path)
   assert spans(record, 'borg_rpe') == [(0, 10000, 9), (10000, 20000, 13.5), (20000, 25000, 20)]
   assert spans(record, 'percent_mvc') == [(0, N_SAMPLES, 45)]
@@ -67,7 +69,7 @@ def test_ratings_span_the_time_before_them(tmp_path):
     (('7', {}, '20', '20'), [(10000, 20000, 20)])])
 def test_ratings_at_the_end_of_the_recording_and_missing_ones(tmp_path, ratings, expected):
   """A span beyond the signal, or a rating stretched over one that was not given."""
-  write(tmp_path, table={(7, 'task5_45e'): ratings})
+  write(tmp_path, signal_tc=signal(), table={(7, 'task5_45e'): ratings})
   assert spans(validate(parse_folder(tmp_path)), 'borg_rpe') == expected
 
 
@@ -79,7 +81,7 @@ def test_ratings_at_the_end_of_the_recording_and_missing_ones(tmp_path, ratings,
     ('50\u201360_ external rotation', 'task6_55e', 55, 'external rotation')])
 def test_each_task_has_its_row(tmp_path, task, number, load, label):
   """Ratings of internal rotation given to external, or a spelling that is not found."""
-  write(tmp_path, f'{task}/Subject 7', table={
+  write(tmp_path, f'{task}/Subject 7', signal(), table={
       (7, name): ('6', {10: str(7 + i)}, '20', '15')
       for i, name in enumerate(sorted(parser.TASKS.values()))})
   record = parse_folder(tmp_path)
@@ -95,7 +97,7 @@ def test_measurements_of_force_need_no_ratings(tmp_path, which, repetition):
   record = validate(parse_folder(tmp_path))
   assert record.record_id == f'subject34/internal_rotation_100_{repetition + 1}'
   assert record.repetition == repetition and record.labels[0].name == 'internal rotation'
-  assert spans(record, 'percent_mvc') == [(0, N_SAMPLES, 100)]
+  assert spans(record, 'percent_mvc') == [(0, FEW, 100)]
   assert not spans(record, 'borg_rpe')
 
 
@@ -105,7 +107,7 @@ def test_measurements_of_force_need_no_ratings(tmp_path, which, repetition):
     (lambda data: b'', jobs.TOO_SHORT, 'expected a line of header and samples'),
     (lambda data: b'mV\n', jobs.TOO_SHORT, 'samples'),
     (lambda data: b''.join(data.splitlines(True)[:300]), jobs.BAD_SIZE,
-     'expected 26000 as in the file of the first muscle'),
+     'expected 400 as in the file of the first muscle'),
     (lambda data: b'mV\n' + b'1\n2\n' * 40, jobs.TOO_SHORT, '80 samples, expected at least 100'),
     (lambda data: data.replace(b'\r\n0', b'\r\nnan', 1), jobs.BAD_FORMAT, 'expected one number'),
     (lambda data: b'mV\n' + b'nan\n' * 200, jobs.BAD_VALUE, 'nan in sample 0'),

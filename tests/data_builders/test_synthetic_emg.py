@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 import scipy.signal
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from data_builders.synthetic_emg import generator
 
@@ -32,7 +31,7 @@ def test_sources_have_the_published_spectrum():
   """A filter in amplitude where power is meant, or a density without its factor fs / 2."""
   device = generator.DEVICES['ring16_2000hz']
   subject = generator.draw_subject(device, 0, 0)
-  source_ts = generator._sources(device, subject, 200_000, np.random.default_rng(0))
+  source_ts = generator._sources(device, subject, 60_000, np.random.default_rng(0))
   frequency, power_fs = scipy.signal.welch(source_ts, 2000, nperseg=1000, axis=0)
   low, high = subject.low_hz[0], subject.high_hz[0]
   shape = high**4 * frequency**2 / ((frequency**2 + low**2) * (frequency**2 + high**2)**2)
@@ -106,12 +105,14 @@ def _features(record, aligned: bool):
 
 
 def _accuracy(train, test, aligned):
+  from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # slow to import
   data = [[np.concatenate(part) for part in zip(*(_features(r, aligned) for r in rows))]
           for rows in (train, test)]
   lda = LinearDiscriminantAnalysis(solver='lsqr', shrinkage=0.001).fit(*data[0])
   return lda.score(*data[1])
 
 
+@pytest.mark.heavy
 def test_the_default_set_is_neither_trivial_nor_hopeless(records):
   """A set on which every method scores 100 %, or chance, or where true alignment does not help."""
   subjects = sorted({r.subject for r in records})
