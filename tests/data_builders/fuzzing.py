@@ -1,6 +1,9 @@
 """Fuzzing of parsers and of archives: spoilt files, read in a process of its own.
 
-    python -m tests.data_builders.fuzzing NAME[/CONFIG] [--cases 2000] [--seed 0]
+    python -m tests.data_builders.fuzzing [NAME[/CONFIG] ...] [--cases 2000] [--seed 0] [--out F]
+
+Without a name: every format of the contract table, and every kind of archive. --out adds one row
+for each to a JSON file (tests/benchmarks/results/fuzz.json holds the last full run).
 
 A case is a number: it decides which of the dummy files is spoilt and how, so a failure is repeated
 by its seed (`--cases 1 --seed N`). The process that reads has 1 GiB of memory beyond what the good
@@ -8,25 +11,33 @@ files took, and 10 s for each case: of CPU time, as the machine may be loaded.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+import collections
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
+import datetime
 import functools
+import io
+import json
 import multiprocessing
 import os
 import pathlib
 import random
 import resource
 import shutil
+import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from typing import Any
+import zipfile
 
 from aemg_jax.records import Record, validate
 
 from data_builders import build as build_lib
 from data_builders import raw
 from data_builders.jobs import Job, Reject
+from tests.data_builders.contract_table import ROWS
 from tests.data_builders.spoiling import spoil
 
 MEMORY_BYTES = 1 << 30
@@ -35,14 +46,19 @@ START_S = 60  # the same, with the first import of a reader
 WAIT = 12  # times as long, for a process that only waits
 POLL_S = 0.2
 
-Check = Callable[[Sequence[Job]], None]
+Check = Callable[[Sequence[Job]], dict[str, int]]  # raises, or says how many of what came
 
 
 class Worker:
-  """A process that runs checks; one that dies or hangs is replaced."""
+  """A process that runs checks; one that dies or hangs is replaced.
+
+  Attributes:
+    counts: what the checks gave since `prepare`, the good files left out.
+  """
 
   def __init__(self):
     self._process = None
+    self.counts: collections.Counter[str] = collections.Counter()
 
   def prepare(self, check: Check, jobs: Sequence[Job]) -> None:
     """Runs `check` on good files, and sets the limit of memory above what that took."""
@@ -54,19 +70,20 @@ class Worker:
       self._process.start()
       theirs.close()
     self._pipe.send((check, jobs))
-    fault = self._answer(START_S)
+    fault, _ = self._answer(START_S)
     if fault:
       raise AssertionError(f'the good files: {fault}')
 
   def run(self, jobs: Sequence[Job]) -> str:
     """What went wrong; '' if nothing did."""
     self._pipe.send((None, jobs))
-    fault = self._answer(CASE_S)
+    fault, counts = self._answer(CASE_S)
+    self.counts.update(counts)
     if not self._process.is_alive():
       self.prepare(*self._prepared)
     return fault
 
-  def _answer(self, limit_s: float) -> str:
+  def _answer(self, limit_s: float) -> tuple[str, dict[str, int]]:
     used_s, end_s = self._cpu_s(), time.monotonic() + WAIT * limit_s
     fault = f'no answer within {limit_s} s'
     while time.monotonic() < end_s and self._cpu_s() - used_s < limit_s:
@@ -77,7 +94,7 @@ class Worker:
         fault = 'the process died'
         break
     self.stop()
-    return f'{fault} (exit code {self._process.exitcode})'
+    return f'{fault} (exit code {self._process.exitcode})', {}
 
   def _cpu_s(self) -> float:
     """CPU time that the process has used."""
@@ -94,7 +111,7 @@ class Worker:
 
 
 def _serve(pipe) -> None:
-  """Answers each list of jobs with a fault or ''."""
+  """Answers each list of jobs with a fault or '', and counts."""
   unlimited = resource.getrlimit(resource.RLIMIT_AS)[1]
   while True:
     try:
@@ -104,16 +121,16 @@ def _serve(pipe) -> None:
     if new is not None:
       check = new
       resource.setrlimit(resource.RLIMIT_AS, (unlimited, unlimited))
-    fault = ''
+    fault, counts = '', {}
     try:
-      check(jobs)
+      counts = check(jobs)
     except Exception as error:  # whatever a reader may raise is what we look for
       fault = f'{type(error).__name__}: {error}'[:500]
     if new is not None:
       pages = int(pathlib.Path('/proc/self/statm').read_text().split()[0])
       limit = pages * resource.getpagesize() + MEMORY_BYTES
       resource.setrlimit(resource.RLIMIT_AS, (limit, unlimited))
-    pipe.send(fault)
+    pipe.send((fault, counts))
 
 
 class ParserCheck:
@@ -127,7 +144,7 @@ class ParserCheck:
     self._parse, self._shape, self._label_names = parse, shape, label_names
     self._silent: frozenset[str] | None = None
 
-  def __call__(self, jobs: Sequence[Job]) -> None:
+  def __call__(self, jobs: Sequence[Job]) -> dict[str, int]:
     found = {job.name: self._parse(job) for job in jobs}
     if self._silent is None:
       self._silent = frozenset(name for name, items in found.items() if not items)
@@ -136,6 +153,8 @@ class ParserCheck:
         raise AssertionError(f'{name}: neither a record nor a reject')
       for item in items:
         self._check(item)
+    return collections.Counter('rejects' if isinstance(item, Reject) else 'records'
+                               for items in found.values() for item in items)
 
   def _check(self, item: Any) -> None:
     if isinstance(item, Reject):
@@ -153,11 +172,13 @@ class ParserCheck:
       raise AssertionError(f'labels {unknown}, expected those of the set')
 
 
-def check_archive(scratch: str, jobs: Sequence[Job]) -> None:
+def check_archive(scratch: str, jobs: Sequence[Job]) -> dict[str, int]:
   """Raises unless each archive is unpacked into its folder, or refused with its path."""
+  counts = collections.Counter()
   for job in jobs:
     try:
       with raw.open_raw(job.path, scratch) as folder:
+        counts['records'] += 1
         outside = set(os.listdir(scratch)) - {os.path.basename(folder)}
         links = [p for p in pathlib.Path(folder).rglob('*') if p.is_symlink()]
         if outside or links:
@@ -165,8 +186,10 @@ def check_archive(scratch: str, jobs: Sequence[Job]) -> None:
     except ValueError as error:
       if job.path not in str(error):
         raise AssertionError(f'{error}: does not name {job.path}') from error
+      counts = collections.Counter(rejects=1)  # some are refused half-way
     if os.listdir(scratch):
       raise AssertionError(f'left {os.listdir(scratch)}')
+  return counts
 
 
 @dataclasses.dataclass
@@ -199,20 +222,26 @@ class Target:
         (self.folder / path).unlink()
       else:
         (self.folder / path).write_bytes(data)
-      fault = worker.run(self._reading(self.folder / path))
+      for jobs in self._reading(self.folder / path):
+        before = worker.counts.total()
+        fault = worker.run(jobs)
+        if fault or worker.counts.total() > before:
+          break  # else another job reads the file
+      else:
+        fault = 'no job gave anything: none was tried'
       (self.folder / path).write_bytes(self.files[path])
       if fault:
         faults.append(f'{self.name}, seed {seed} ({how} in {path}): {fault}')
     return faults
 
-  def _reading(self, path: pathlib.Path) -> list[Job]:
-    """The jobs that a spoilt file may touch: its own, or those of files that lie nearest to it."""
-    own = [job for job in self.jobs if job.path == os.fspath(path)]
-    near, top = own, path.parent
-    while not near:
+  def _reading(self, path: pathlib.Path) -> Iterator[list[Job]]:
+    """The jobs that a spoilt file may touch: its own, then those of files nearer and farther."""
+    for top in (path, *path.parents):
       near = [job for job in self.jobs if pathlib.Path(job.path).is_relative_to(top)]
-      top = top.parent
-    return [dataclasses.replace(job, n_bytes=os.path.getsize(job.path)) for job in near]
+      if near:
+        yield [dataclasses.replace(job, n_bytes=os.path.getsize(job.path)) for job in near]
+      if top == self.folder:
+        return
 
 
 def builder_target(name: str, folder: pathlib.Path) -> Target:
@@ -246,20 +275,69 @@ def archive_target(kind: str, folder: pathlib.Path, write: Callable[[pathlib.Pat
                 functools.partial(check_archive, str(scratch)))
 
 
+def write_zip(path: pathlib.Path) -> None:
+  with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+    for i in range(3):
+      archive.writestr(zipfile.ZipInfo(f'set/s{i}/a.txt'), f'{i}, ' * 400, zipfile.ZIP_DEFLATED)
+
+
+def write_tar(path: pathlib.Path, mode: str = 'w') -> None:
+  data = b'1, 2, 3\n' * 200
+  with tarfile.open(path, mode) as archive:
+    for i in range(3):
+      entry = tarfile.TarInfo(f'set/s{i}/a.txt')  # without the time of day
+      entry.size = len(data)
+      archive.addfile(entry, io.BytesIO(data))
+
+
+FORMATS = [row.name for row in ROWS if not row.generated]
+ARCHIVES = {'zip': write_zip, 'tar': write_tar} | {
+    f'tar.{kind}': functools.partial(write_tar, mode=f'w:{kind}') for kind in ('gz', 'bz2', 'xz')}
+
+
+def fuzz_one(name: str, seeds: Sequence[int]) -> tuple[list[str], dict[str, Any]]:
+  """Faults of one of FORMATS or ARCHIVES, and its row for the report."""
+  worker, begun = Worker(), time.monotonic()
+  with tempfile.TemporaryDirectory() as folder:
+    target = (archive_target(name, pathlib.Path(folder), ARCHIVES[name]) if name in ARCHIVES else
+              builder_target(name, pathlib.Path(folder)))
+    faults = target.fuzz(worker, seeds)
+  worker.stop()
+  commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True)
+  return faults, {
+      'name': name, 'cases': len(seeds), 'first_seed': seeds[0],
+      'records': worker.counts['records'], 'rejects': worker.counts['rejects'],
+      'faults': len(faults),
+      'seconds': round(time.monotonic() - begun, 1), 'date': str(datetime.date.today()),
+      'commit': commit.stdout.strip()}
+
+
+def add_row(path: pathlib.Path, row: dict[str, Any]) -> None:
+  """Puts the row into the report, in place of an older one of that name."""
+  rows = json.loads(path.read_text())['formats'] if path.exists() else []
+  rows = sorted([*(r for r in rows if r['name'] != row['name']), row], key=lambda r: r['name'])
+  lines = ',\n'.join(f'  {json.dumps(r)}' for r in rows)
+  path.write_text(f'{{"benchmark": "fuzz", "case_s": {CASE_S}, "memory_bytes": {MEMORY_BYTES},'
+                  f' "formats": [\n{lines}\n]}}\n')
+
+
 def main() -> int:
   parser = argparse.ArgumentParser(prog='python -m tests.data_builders.fuzzing')
-  parser.add_argument('name', help='NAME or NAME/CONFIG of a builder')
+  parser.add_argument('names', nargs='*', metavar='NAME', help='NAME or NAME/CONFIG of a builder,'
+                      f' or a kind of archive: {", ".join(ARCHIVES)}')
   parser.add_argument('--cases', type=int, default=2000)
   parser.add_argument('--seed', type=int, default=0, help='the first case')
+  parser.add_argument('--out', type=pathlib.Path, help='JSON file to add to')
   args = parser.parse_args()
-  worker = Worker()
-  with tempfile.TemporaryDirectory() as folder:
-    target = builder_target(args.name, pathlib.Path(folder))
-    faults = target.fuzz(worker, range(args.seed, args.seed + args.cases))
-  worker.stop()
-  sys.stdout.write(''.join(f'{fault}\n' for fault in faults)
-                   + f'{args.name}: {len(faults)} of {args.cases} cases went wrong\n')
-  return 1 if faults else 0
+  n_faults = 0
+  for name in args.names or [*FORMATS, *ARCHIVES]:
+    faults, row = fuzz_one(name, range(args.seed, args.seed + args.cases))
+    n_faults += len(faults)
+    sys.stdout.write(''.join(f'{fault}\n' for fault in faults) + f'{row}\n')
+    sys.stdout.flush()
+    if args.out:
+      add_row(args.out, row)
+  return 1 if n_faults else 0
 
 
 if __name__ == '__main__':

@@ -1,7 +1,6 @@
 """Spoilt files: a valid record or a reject, never an exception, a crash, a hang or 1 GiB."""
 
 import ctypes
-import functools
 import random
 import tarfile
 import time
@@ -14,10 +13,9 @@ import pytest
 from data_builders import raw
 from data_builders.jobs import BAD_FORMAT, Job, Reject
 from tests.data_builders import fuzzing, spoiling
-from tests.data_builders.contract_table import ROWS
+from tests.data_builders.fuzzing import ARCHIVES, FORMATS, write_zip
 from tests.test_records import make_record
 
-FORMATS = [row.name for row in ROWS if not row.generated]
 FEW, MANY = 3, 2000
 
 
@@ -41,25 +39,6 @@ def test_many_spoilt_files(worker, tmp_path, name):
   """The same, where it is not so easy to find."""
   faults = fuzzing.builder_target(name, tmp_path).fuzz(worker, range(MANY))
   assert not faults, '\n'.join(faults)
-
-
-def write_zip(path):
-  with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
-    for i in range(3):
-      archive.writestr(f'set/s{i}/a.txt', f'{i}, ' * 400)
-
-
-def write_tar(path, mode='w'):
-  source = path.with_name('source')
-  source.write_text('1, 2, 3\n' * 200)
-  with tarfile.open(path, mode) as archive:
-    for i in range(3):
-      archive.add(source, f'set/s{i}/a.txt')
-  source.unlink()
-
-
-ARCHIVES = {'zip': write_zip, 'tar': write_tar} | {
-    f'tar.{kind}': functools.partial(write_tar, mode=f'w:{kind}') for kind in ('gz', 'bz2', 'xz')}
 
 
 @pytest.mark.parametrize('kind', ARCHIVES)
