@@ -3,9 +3,11 @@
 #   main_environment EXTRAS    the active virtual environment, or else .venv in the repository
 #   tensorflow_environment     .venv-tf: TensorFlow stays out of the main environment
 #   beam_environment           .venv-beam: Apache Beam wants older versions of what others share
+#   keypoint_environment       .venv-keypoints: MediaPipe wants an older protobuf than all others
 #
-# All install the package with pinned dependencies, which takes no time when nothing has changed,
-# and set ENV_PYTHON to the interpreter. PYTHON=/path/to/python3.12 chooses what makes a new one.
+# All install the package with pinned dependencies (the last one its pins alone), which takes no time
+# when nothing has changed, and set ENV_PYTHON to the interpreter. PYTHON=/path/to/python3.12 chooses
+# what makes a new one.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -143,4 +145,19 @@ tensorflow_environment() {
 beam_environment() {
   make_environment "$ROOT/.venv-beam"
   install_package "$ROOT/.venv-beam" dev,beam beam.txt
+}
+
+# The package itself is not installed: its dependencies want another protobuf.
+keypoint_environment() {
+  local folder=$ROOT/.venv-keypoints pins=$ROOT/constraints/keypoints.txt key start=$SECONDS
+  make_environment "$folder"
+  ENV_PYTHON=$folder/bin/python
+  key="$(python_version "$ENV_PYTHON") $(cksum <"$pins")"
+  if [[ -f $folder/aemg_jax.stamp && $(<"$folder/aemg_jax.stamp") == "$key" ]]; then return; fi
+  rm -f "$folder/aemg_jax.stamp"
+  printf '%s\n' "$key" >"$folder/aemg_jax.installing"
+  say "installing pinned packages into $folder (the first time 0.4 GB, a minute)"
+  run_pip "$folder" --no-deps --requirement "$pins"
+  mv "$folder/aemg_jax.installing" "$folder/aemg_jax.stamp"
+  say "environment ready in $((SECONDS - start)) s"
 }

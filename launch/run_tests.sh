@@ -8,8 +8,9 @@
 #   --real   the path on real recordings: zips in the folder AEMG_RAW_DIR, skipped without it
 #   --tf     TFDS's own conformance tests, in an environment of their own (.venv-tf)
 #   --beam   builds on Apache Beam, in an environment of their own (.venv-beam)
+#   --keypoints  key points from video, in an environment of their own (.venv-keypoints)
 #   --slow   long kill tests and full fuzzing
-#   --all    fast, heavy, real, tf and beam, in this order; the first set that fails ends the run
+#   --all    all but slow, in the order of this list; the first set that fails ends the run
 #
 # Makes .venv if no virtual environment is active and installs the pinned dependencies. What follows
 # the sets goes to pytest: bash launch/run_tests.sh tests/models -k quantiser
@@ -19,8 +20,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/_environment.sh"
 sets=()
 while (($#)); do
   case $1 in
-    --fast | --heavy | --real | --tf | --beam | --slow) sets+=("${1#--}") ;;
-    --all) sets+=(fast heavy real tf beam) ;;
+    --fast | --heavy | --real | --tf | --beam | --keypoints | --slow) sets+=("${1#--}") ;;
+    --all) sets+=(fast heavy real tf beam keypoints) ;;
     -h | --help)
       sed -n '2,/^set /{s/^# \{0,1\}//;/^set /d;p}' "${BASH_SOURCE[0]}"
       exit 0
@@ -39,6 +40,12 @@ run_set() {
   case $name in
     tf) tensorflow_environment ;;
     beam) beam_environment ;;
+    keypoints)
+      # the tests themselves run in the main one, and start this one's Python
+      keypoint_environment
+      export AEMG_KEYPOINT_PYTHON=$ENV_PYTHON
+      main_environment dev
+      ;;
     *) main_environment dev ;;
   esac
   say "== $name tests: $(python_version "$ENV_PYTHON") in $(dirname "$(dirname "$ENV_PYTHON")")"

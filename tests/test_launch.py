@@ -111,7 +111,7 @@ def test_syntax(script):
     subprocess.run(['shellcheck', '-x', '-S', 'warning', '-s', 'bash', str(script)], check=True)
 
 
-@pytest.mark.parametrize('script', ['launch/quickstart.sh', 'launch/run_tests.sh'])
+@pytest.mark.parametrize('script', ['launch/quickstart.sh', 'launch/run_tests.sh', 'launch/keypoints.sh'])
 def test_help_installs_nothing(checkout, script):
   """--help that starts an installation, or lists no options, or prints code."""
   done = checkout.run(script, '--help')
@@ -207,7 +207,9 @@ def test_sets_of_tests(checkout):
   assert checkout.run('.ci/run').returncode == 0
   assert checkout.runs('-m pytest') == [
       FILES, f'{FILES} -m heavy', f'{FILES} -m real',
-      '.venv-tf: -m pytest -n auto --dist load -m tf', f'{FILES.replace("venv", "venv-beam")} -m beam']
+      '.venv-tf: -m pytest -n auto --dist load -m tf', f'{FILES.replace("venv", "venv-beam")} -m beam',
+      f'{FILES} -m keypoints']
+  assert checkout.runs('.venv-keypoints: -m pip install')
   assert all('tfds-test' not in c and 'dev,' not in c for c in checkout.runs('.venv:'))
 
 
@@ -290,3 +292,36 @@ def test_quickstart_refuses_bad_arguments(checkout, arguments, word):
   done = checkout.run('launch/quickstart.sh', *arguments)
   assert done.returncode == 2 and word in done.stderr and not checkout.calls
   assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize('arguments, word', [
+    (['a.mp4'], '--out is missing'), (['--out', 'o'], 'no video'), (['a.mp4', '--out'], 'needs a value'),
+    (['gone.mp4', '--out', 'o'], 'gone.mp4'), (['a.mp4', '--sheets', '--out=o'], "'--sheets'")])
+def test_keypoints_refuses_bad_arguments(checkout, arguments, word):
+  """Half a GB installed before a mistyped option or file name is said."""
+  (checkout.root.parent / 'a.mp4').write_text('')
+  done = checkout.run('launch/keypoints.sh', *arguments)
+  assert done.returncode == 2 and word in done.stderr and not checkout.calls
+  assert len(done.stderr.splitlines()) == 1
+
+
+def test_keypoints_in_an_environment_of_their_own(checkout):
+  """MediaPipe's old protobuf in an environment that others use; jax installed along with it; names
+  with spaces lost; an install repeated at each run, or not repeated after it was killed."""
+  (checkout.root.parent / 'my curl.mp4').write_text('')
+  arguments = ['my curl.mp4', '--out=o', '--sheet', '--crop', '1,2,30,40']
+  failed = checkout.run('launch/keypoints.sh', *arguments, FAIL='pip install', VIRTUAL_ENV='/elsewhere')
+  assert failed.returncode == 2 and not checkout.runs('extract')
+  assert checkout.run('launch/keypoints.sh', *arguments).returncode == 0
+  install, = checkout.installs
+  assert install.startswith('.venv-keypoints: ') and install.endswith(
+      f'--no-deps --requirement {checkout.root}/constraints/keypoints.txt')
+  assert checkout.runs('extract') == [
+      '.venv-keypoints: -P -m data_builders.kinematics_fatigue.extract --sheet --crop 1,2,30,40 --out o'
+      ' -- my curl.mp4']
+  assert checkout.run('launch/keypoints.sh', *arguments, FAIL='extract', FAIL_STATUS='2').returncode == 2
+  assert not checkout.installs
+  with open(checkout.root / 'constraints' / 'keypoints.txt', 'a') as file:
+    file.write('another==1.0\n')
+  checkout.run('launch/keypoints.sh', *arguments)
+  assert checkout.installs

@@ -18,7 +18,10 @@ WINDOWS = {'sys_platform': 'win32', 'platform_system': 'Windows', 'os_name': 'nt
 NO_WINDOWS_WHEEL = {'array-record', 'grain', 'uvloop'}
 NOT_ON_WINDOWS = {'array_record', 'grain', 'uvloop', 'fcntl', 'resource', 'pwd', 'grp', 'termios'}
 DISTRIBUTION = {'absl': 'absl-py', 'sklearn': 'scikit-learn', 'pywt': 'pywavelets',
-                'orbax': 'orbax-checkpoint', 'yaml': 'pyyaml'}
+                'orbax': 'orbax-checkpoint', 'yaml': 'pyyaml', 'cv2': 'opencv-python-headless',
+                'google': 'protobuf'}
+# Runs in an environment of its own, which holds nothing but the pins of keypoints.txt.
+KEYPOINTS = ('extract', 'findings', 'frame_times', 'overlay', 'pose', 'video_file')
 
 
 def setup_cfg() -> configparser.ConfigParser:
@@ -166,11 +169,32 @@ def test_every_import_is_declared():
     for path in (ROOT / folder).rglob('*.py'):
       # Readers and Beam are imported in the function that needs them: others load without.
       optional = readers if folder == 'data_builders' else set()
+      if path.parent.name == 'kinematics_fatigue' and path.stem in KEYPOINTS:
+        optional = set(pins('keypoints.txt'))
       for everywhere, declared in ((False, always), (True, always | optional)):
         names = module_imports(path, everywhere) - set(sys.stdlib_module_names)
         names -= {'aemg_jax', 'data_builders', 'configs'}
         names = {canonicalize_name(DISTRIBUTION[n] if n in DISTRIBUTION else n) for n in names}
         assert names <= declared, f'{path.relative_to(ROOT)}: {names - declared} not in setup.cfg'
+
+
+def test_key_points_need_their_own_environment_only():
+  """JAX, or another package of the main environment, where MediaPipe runs: it is not there."""
+  todo, seen = [f'data_builders.kinematics_fatigue.{name}' for name in KEYPOINTS], set()
+  while todo:
+    path = ROOT / todo.pop().replace('.', '/')
+    path = path / '__init__.py' if path.is_dir() else path.with_suffix('.py')
+    if path in seen or not path.is_file():
+      continue
+    seen.add(path)
+    for node in ast.walk(ast.parse(path.read_text())):
+      if isinstance(node, ast.ImportFrom):
+        todo += [node.module, *(f'{node.module}.{alias.name}' for alias in node.names)]
+    names = module_imports(path, everywhere=True) - set(sys.stdlib_module_names)
+    names = {canonicalize_name(DISTRIBUTION.get(n, n)) for n in names} - {'aemg-jax', 'data-builders'}
+    missing = names - set(pins('keypoints.txt'))
+    assert not missing, f'{path.relative_to(ROOT)}: {missing} not in keypoints.txt'
+  assert ROOT / 'aemg_jax' / 'records.py' in seen
 
 
 def test_readers_of_formats_are_tested():
