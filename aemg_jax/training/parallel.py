@@ -140,6 +140,15 @@ def replicate(tree: PyTree, devices: Devices = None) -> PyTree:
   return jax.device_put(jax.tree.map(np.array, tree), sharding)
 
 
+def mean_over_devices(tree: PyTree) -> PyTree:
+  """Mean over devices of what each computed from as many rows, within a loss (batch norm); with
+  `fsdp` rows are those of the global batch already, and nothing is to be done."""
+  try:
+    return jax.lax.pmean(tree, AXIS)
+  except NameError:  # the axis is not bound: not within a pmap
+    return tree
+
+
 def replicas_agree(tree: PyTree) -> bool:
   """Whether all devices hold the same bits of every leaf."""
   for leaf in jax.tree.leaves(tree):
