@@ -68,6 +68,8 @@ ROWS = (
         frozenset(_FOREARM | {'rest'}), generated=True),
     Row('synthetic_fatigue/short', 8, 3, 1000.0, 450.0, 'int16', frozenset({'uV'}),
         frozenset({'hold'}), rings=frozenset({0}), generated=True),
+    Row('synthetic_reaching', 8, 44, 30.0, 15.0, 'float32', frozenset({'normalised'}), frozenset(),
+        kind='keypoints', rings=frozenset({0}), generated=True),
     Row('grabmyo', 3, 28, 2048.0, 500.0, 'int32', frozenset({'mV'}),
         frozenset({'lateral prehension', 'hand close', 'rest'}), rings=frozenset({1, 2, 3, 4})),
     Row('three_dc', 4, 10, 1000.0, 460.0, 'int16', frozenset({'nominal'}),
