@@ -1,7 +1,7 @@
 """Gestures: baselines, Transformers from scratch and after pre-training, leave-one-subject-out and others.
 
 aemg evaluate --config=configs/gesture.py:myo_armband --workdir=W --checkpoint=W/masked --tokeniser=W/vq
-Variants: DATASET[,preset=paper].
+Variants: SET[,preset=paper][,size=base][,channels=C]. A set without a ring known as such is not aligned.
 """
 
 from ml_collections import ConfigDict
@@ -10,10 +10,6 @@ from configs import common
 
 LDA = ('lda-hudgins', 'lda-hudgins-standardised', 'lda-log-hudgins', 'lda-ls4', 'lda-features',
        'lda-features-centred')
-# Updates for each fold. On MyoArmband 60 epochs of 16 subjects' 1344 repetitions: leave-4-of-19-out over the
-# pre-training subjects, 61 epochs (400 updates) and 152 (1000) scored alike, 86.6 and 85.9 % of repetitions
-# strictly inductive, 92.1 and 92.6 session-centred (two seeds, from windows), so the shorter was taken.
-STEPS = {'synthetic_emg': 150, 'myo_armband': 1260}
 AUGMENT = dict(gain=0.4, noise=0.3, channel_dropout=0.2, single_slot=0.5, random_length=True)
 
 
@@ -23,8 +19,8 @@ def _optim(steps, learning_rate=1e-3):
 
 def transformer(c, steps=None, **changes):
   """A Transformer in the harness, strictly inductive unless changed."""
-  steps = steps or STEPS[c['dataset']]
-  model = dict(kind='ClassifierConfig', encoder=common.encoder(c['dataset'], c['preset'], c['size']),
+  steps = steps or c['data']['steps']['gesture']
+  model = dict(kind='ClassifierConfig', encoder=common.encoder(c),
                pool='words' if c['preset'] == 'paper' else 'slots')
   return dict(model=model, view='fixed', centre='training', optim=_optim(steps), steps=steps,
               batch_size=64, augment=AUGMENT, smoothing=0.1, whole_sentence=False) | changes
@@ -34,19 +30,20 @@ def _default_methods(c):
   session = dict(view='session', centre='session')
   frozen = dict(tune='lda', augment={}, **session)
   # what two cores can afford of the rows that matter less
-  short, shorter = STEPS[c['dataset']] * 2 // 5, STEPS[c['dataset']] // 5
-  cnn = dict(model=dict(kind='WindowCNNConfig', max_channels=common.DATASETS[c['dataset']]['channels']),
+  short, shorter = c['data']['steps']['gesture'] * 2 // 5, c['data']['steps']['gesture'] // 5
+  cnn = dict(model=dict(kind='WindowCNNConfig', max_channels=c['channels']),
              view='fixed', centre='none', optim=_optim(short, 2e-3), steps=short,
              batch_size=64, smoothing=0.1, augment=dict(single_slot=1.0), whole_sentence=False)
   few = 'few_shot-5pct'
+  aligned = dict(name='transformer-scratch-aligned', protocols=('loso',),
+                 network=transformer(c, align=True, steps=short, **session))
   return [
       dict(name='cnn', network=cnn, protocols=('loso',)),
       dict(name='transformer-scratch', network=transformer(c), protocols=('loso',)),
       dict(name='transformer-scratch-centred', network=transformer(c, **session), protocols=('loso',)),
       dict(name='transformer-scratch-centred', network=transformer(c, steps=shorter, **session),
            protocols=(few, 'within')),
-      dict(name='transformer-scratch-aligned', network=transformer(c, align=True, steps=short, **session),
-           protocols=('loso',)),
+      *[aligned] * c['data']['ring'],
       dict(name='random-encoder-lda', network=transformer(c, **frozen), protocols=('loso', 'cross')),
       dict(name='pretrained-lda', network=transformer(c, start='checkpoint', **frozen)),
       dict(name='pretrained-fine-tuned', network=transformer(c, start='checkpoint', steps=short, **session),
@@ -58,8 +55,9 @@ def _default_methods(c):
 
 def _paper_methods(c):
   """The z-scored waveform, as published: from scratch, and a linear probe after pre-training."""
-  session = dict(view='session', centre='none', batch_size=32, steps=STEPS[c['dataset']] // 5, augment={})
-  affordable = 'cross' if common.DATASETS[c['dataset']]['pretraining'] else 'loso'  # one fold, not 17
+  session = dict(view='session', centre='none', batch_size=32, steps=c['data']['steps']['gesture'] // 5,
+                 augment={})
+  affordable = 'cross' if c['data']['pretraining'] else 'loso'  # one fold, not 17
   return [
       dict(name='paper-scratch', network=transformer(c, **session), protocols=(affordable,)),
       dict(name='paper-pretrained-lda', network=transformer(
@@ -69,7 +67,8 @@ def _paper_methods(c):
 
 def _protocols(data):
   subjects = dict(subjects=data['evaluation'])
-  few = dict(kind='few_shot', calibration_sessions=data['calibration'], test_sessions=data['test'], **subjects)
+  few = dict(kind='few_shot', calibration_sessions=data['calibration'], test_sessions=data['test'],
+             **subjects)
   if not data['calibration']:
     return [dict(kind='loso', **subjects)]
   return [
@@ -82,12 +81,12 @@ def _protocols(data):
 
 def get_config(variant=None):
   """`default` compares all methods; `paper` adds the rows of the paper's preset."""
-  c = common.parse(variant)
-  data = common.DATASETS[c['dataset']]
+  c = common.one(variant)
+  data = c['data']
   paper = c['preset'] == 'paper'
   return ConfigDict(dict(
-      title=f'Gestures of {c["dataset"]}',
-      views=[dict(name=scale, prepare=common.prepare(c['dataset'], c['preset'], scale))
+      title=f'Gestures of {c["datasets"][0]}',
+      views=[dict(name=scale, prepare=common.prepare(c, scale))
              for scale in ('session', 'fixed')],
       protocols=[p for p in _protocols(data) if not paper or p['kind'] in ('loso', 'cross')],
       baselines=() if paper else LDA,

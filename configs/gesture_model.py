@@ -2,7 +2,7 @@
 
 aemg train --config=configs/gesture_model.py:myo_armband --prepared=W/prepared/fixed --workdir=W/model
 aemg predict --checkpoint=W/model --input=recording.npz --output=gestures.csv
-Variants: DATASET[,preset=paper][,size=base]. It trains on the evaluation subjects too, so its own
+Variants: SET[,preset=paper][,size=base][,channels=C]. It trains on the evaluation subjects too, so its own
 accuracy says nothing: configs/gesture.py measures the same network on subjects it has not seen.
 Not yet run on real recordings.
 """
@@ -14,13 +14,13 @@ from configs import common, gesture
 
 def get_config(variant=None):
   """Strictly inductive: the device's fixed scale, the training subjects' mean; `paper` z-scores."""
-  c = common.parse(variant)
+  c = common.one(variant)
   paper = c['preset'] == 'paper'
   same = gesture.transformer(c)  # as configs/gesture.py's transformer-scratch
   return ConfigDict(dict(
       task=dict(kind='SupervisedTask', model=same['model'], smoothing=same['smoothing'],
                 augment={} if paper else same['augment']),
-      prepare=common.prepare(c['dataset'], c['preset'], same['view']), optim=same['optim'],
+      prepare=common.prepare(c, same['view']), optim=same['optim'],
       loop=dict(steps=same['steps'], checkpoint_every=200, log_every=10),
-      batch_size=same['batch_size'], subjects=common.DATASETS[c['dataset']]['evaluation'],
+      batch_size=same['batch_size'], subjects=c['data']['evaluation'],
       centre='none' if paper else same['centre']))

@@ -1,7 +1,7 @@
 """Step 2: masked-word prediction of the codes of step 1.
 
 aemg train --config=configs/masked.py:myo_armband --prepared=W/prepared/session --init=W/vq --workdir=W/masked
-Variants: DATASET[,preset=paper][,size=base].
+Variants: SET[+SET...][,preset=paper][,size=base][,channels=C][,temperature=T].
 """
 
 from ml_collections import ConfigDict
@@ -10,7 +10,6 @@ from configs import common
 
 # METHOD section 5.1: gain jitter, channel dropout and noise make invariances; the target stays clean.
 AUGMENT = dict(gain=0.4, noise=0.3, channel_dropout=0.2)
-STEPS = {'synthetic_emg': 250, 'myo_armband': 1000}
 
 
 def get_config(variant=None):
@@ -19,10 +18,10 @@ def get_config(variant=None):
   paper = c['preset'] == 'paper'
   return ConfigDict(dict(
       task=dict(kind='MaskedTask',
-                model=dict(encoder=common.encoder(c['dataset'], c['preset'], c['size'])),
+                model=dict(encoder=common.encoder(c)),
                 augment={} if paper else AUGMENT,
                 mask=dict(ratio=0.5, slot_share=0.0 if paper else 0.5)),
-      prepare=common.prepare(c['dataset'], c['preset'], 'session'),
+      prepare=common.prepare(c, 'session'),
       optim=dict(learning_rate=1e-3, warmup_steps=100, weight_decay=0.05, clip_norm=1.0),
-      loop=dict(steps=STEPS[c['dataset']], checkpoint_every=250, log_every=10),
-      batch_size=64, subjects=common.DATASETS[c['dataset']]['pretraining'], centre='session'))
+      loop=dict(steps=c['data']['steps']['masked'], checkpoint_every=250, log_every=10),
+      batch_size=64, subjects=common.pretraining(c), centre='session', temperature=c['temperature']))

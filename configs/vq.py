@@ -1,7 +1,7 @@
 """Step 1: the tokeniser's codebook by vector-quantised reconstruction.
 
 aemg train --config=configs/vq.py:myo_armband --prepared=W/prepared/session --workdir=W/vq
-Variants: DATASET[,preset=paper][,size=base].
+Variants: SET[+SET...][,preset=paper][,size=base][,channels=C][,temperature=T].
 """
 
 from ml_collections import ConfigDict
@@ -9,7 +9,6 @@ from ml_collections import ConfigDict
 from configs import common
 
 # K by METHOD section 5.4: a few hundred codes until data are thousands of hours.
-STEPS = {'synthetic_emg': 300, 'myo_armband': 600}
 CODES = {'tiny': 256, 'base': 8192, 'large': 8192}
 
 
@@ -25,12 +24,11 @@ def get_config(variant=None):
     decoder |= dict(heads=common.SIZES['base']['heads'], mlp_dim=common.SIZES['base']['mlp_dim'])
   return ConfigDict(dict(
       task=dict(kind='VQTask', model=dict(
-          encoder=common.encoder(c['dataset'], c['preset'], c['size'], mixing='words',
-                                 blocks=common.blocks(c['size'], dropout=0.0, **depth)),
+          encoder=common.encoder(c, mixing='words', blocks=common.blocks(c['size'], dropout=0.0, **depth)),
           quantiser=dict(codes=codes, width=32 if c['size'] == 'tiny' else 256),
           decoder=decoder, targets=('waveform',) if paper else ('spectrum', 'amplitude'),
           slot_samples=slot, n_bins=slot // 2)),
-      prepare=common.prepare(c['dataset'], c['preset'], 'session'),
+      prepare=common.prepare(c, 'session'),
       optim=dict(learning_rate=1e-3, warmup_steps=50, weight_decay=1e-4, clip_norm=1.0),
-      loop=dict(steps=STEPS[c['dataset']], checkpoint_every=200, log_every=10),
-      batch_size=32, subjects=common.DATASETS[c['dataset']]['pretraining'], centre='session'))
+      loop=dict(steps=c['data']['steps']['vq'], checkpoint_every=200, log_every=10),
+      batch_size=32, subjects=common.pretraining(c), centre='session', temperature=c['temperature']))

@@ -1,7 +1,7 @@
 """Prepared sentences as in-memory batches, centred, with labels."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,7 +17,8 @@ class Centre:
   """The mean feature that is taken away: [n_session, C, F + 1], log spectrum then log amplitude.
 
   Attributes:
-    mean_scf: one row per session of the prepared set; equal rows under 'training'.
+    mean_scf: one row per session of the prepared set; under 'training' equal rows for all sessions of
+      one built set.
     transductive: the mean of a session uses all of that session's unlabelled words.
     element_s: [n_session] ring orientation of each session (see `alignment.dihedral`), if aligned.
   """
@@ -27,7 +28,11 @@ class Centre:
 
 
 def make_centre(prepared: cache.Prepared, kind: str, train_sessions: Sequence[int]) -> Centre:
-  """'session': each session's own mean; 'training': the mean over training sessions; 'none': 0."""
+  """'session': each session's own mean; 'training': the mean over training sessions; 'none': 0.
+
+  Each built set of a mixture has its own 'training' mean; one without a training session has that of
+  all the others together.
+  """
   if kind not in CENTRES:
     raise ValueError(f'centre: got {kind!r}, expected one of {CENTRES}')
   own_scf = cache.session_center(prepared)
@@ -35,8 +40,26 @@ def make_centre(prepared: cache.Prepared, kind: str, train_sessions: Sequence[in
     return Centre(own_scf, True)
   if kind == 'none':
     return Centre(np.zeros_like(own_scf), False)
-  mean_cf = cache.training_center(prepared, train_sessions)
-  return Centre(np.broadcast_to(mean_cf, own_scf.shape), False)
+  train, source_s = np.asarray(train_sessions, np.int64), prepared.sessions['source']
+  mean_scf = np.empty_like(own_scf)
+  for source in np.unique(source_s):
+    rows = train[source_s[train] == source]
+    mean_scf[source_s == source] = cache.training_center(prepared, rows if rows.size else train)
+  return Centre(mean_scf, False)
+
+
+def stored_centre(prepared: cache.Prepared, mean_of: Mapping[str, Sequence[Sequence[float]]]) -> Centre:
+  """The 'training' centre of a checkpoint, for a prepared set of the same built sets."""
+  mean_scf = [stored_mean(mean_of, source) for source in prepared.sessions['source'].tolist()]
+  return Centre(np.stack(mean_scf), False)
+
+
+def stored_mean(mean_of: Mapping[str, Sequence[Sequence[float]]], source: str) -> np.ndarray:
+  """[C, F + 1] 'training' mean that a checkpoint keeps of a built set, or of its only one."""
+  if source not in mean_of and len(mean_of) > 1:
+    raise ValueError(f'centre: the model was trained on {sorted(mean_of)}, got {source!r}, expected '
+                     'the name of one of these sets')
+  return np.array(mean_of[source] if source in mean_of else next(iter(mean_of.values())), np.float32)
 
 
 def centred(words: Words, session_b: np.ndarray, centre: Centre) -> Words:

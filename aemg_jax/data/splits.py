@@ -50,19 +50,41 @@ def column_keys(segments: Segments, column: str) -> np.ndarray:
 def select_subjects(segments: Segments, patterns: Sequence[str], field: str) -> tuple[str, ...]:
   """Subjects by exact name or by prefix ('PreTraining/*'), each once, in the patterns' order.
 
-  An empty list of patterns is every subject, sorted. A pattern that fits none raises ValueError.
+  'dataset:name' is understood whether or not the table has several datasets. An empty list of
+  patterns is every subject, sorted. A pattern that fits none raises ValueError.
   """
-  known = sorted(set(column_keys(segments, 'subject').tolist()))
+  return select_over([segments], patterns, field)[0]
+
+
+def select_over(tables: Sequence[Segments], patterns: Sequence[str],
+                field: str) -> list[tuple[str, ...]]:
+  """`select_subjects` of several prepared sets: a pattern need only fit a subject of one."""
+  known = [_subject_names(table) for table in tables]
   if not patterns:
-    return tuple(known)
-  chosen: dict[str, None] = {}
+    return [tuple(names) for names in known]
+  chosen: list[dict[str, None]] = [{} for _ in tables]
   for pattern in patterns:
-    prefix = pattern.endswith('*')
-    found = [s for s in known if (s.startswith(pattern[:-1]) if prefix else s == pattern)]
-    if not found:
-      raise ValueError(f'{field}: {pattern!r} fits no subject, expected one of {known}')
-    chosen.update(dict.fromkeys(found))
-  return tuple(chosen)
+    found = [[key for key, names in subjects.items() if any(_fits(n, pattern) for n in names)]
+             for subjects in known]
+    if not any(found):
+      everyone = [key for subjects in known for key in subjects]
+      raise ValueError(f'{field}: {pattern!r} fits no subject, expected one of {everyone}')
+    for mine, more in zip(chosen, found):
+      mine.update(dict.fromkeys(more))
+  return [tuple(mine) for mine in chosen]
+
+
+def _subject_names(segments: Segments) -> dict[str, tuple[str, ...]]:
+  """Key of each subject, sorted -> the names that it may be asked for by."""
+  key_s = column_keys(segments, 'subject')
+  dataset_s = segments['dataset'] if 'dataset' in segments else [''] * len(key_s)
+  pairs = sorted(set(zip(key_s.tolist(), np.asarray(segments['subject']).tolist(),
+                         np.asarray(dataset_s).tolist())))
+  return {key: (key, f'{dataset}:{name}') for key, name, dataset in pairs}
+
+
+def _fits(name: str, pattern: str) -> bool:
+  return name.startswith(pattern[:-1]) if pattern.endswith('*') else name == pattern
 
 
 def whole_rows(segments: Segments, subjects: Sequence[str],

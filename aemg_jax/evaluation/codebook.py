@@ -79,8 +79,7 @@ def _centre(meta, prepared: cache.Prepared) -> batches.Centre:
   """As in training; its 'training' mean is the stored one, not one over this set's sessions."""
   if meta['job']['centre'] != 'training':
     return batches.make_centre(prepared, meta['job']['centre'], ())
-  mean_cf = np.array(meta['centre_cf'], np.float32)
-  return batches.Centre(np.broadcast_to(mean_cf, (len(prepared.sessions['key']), *mean_cf.shape)), False)
+  return batches.stored_centre(prepared, meta['mean_of'])
 
 
 def explained_variance(coded: Coded, target: str, row_b: np.ndarray) -> float:

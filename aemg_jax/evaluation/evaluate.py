@@ -19,6 +19,7 @@ from aemg_jax.evaluation.transfer import Pretrained, TransferData, TransferMetho
 from aemg_jax.evaluation.window_table import WindowTable
 from aemg_jax.sentences import cache
 from aemg_jax.sentences.views import View, view_path
+from aemg_jax.sentences.words import with_channels
 from aemg_jax.training import checkpoints
 
 RUN_FILE = 'run.json'
@@ -85,6 +86,7 @@ def run(config: EvaluateConfig, workdir: str, checkpoint: str = '', tokeniser: s
   """
   views = {v.name: cache.open_prepared(view_path(workdir, v.name), v.prepare) for v in config.views}
   first = next(iter(views.values()))
+  config = _with_channels(config, first.config.sentence.max_channels)
   segments, labels = first.segments, first.labels
   wanted = config.protocols
   if split:
@@ -160,12 +162,21 @@ def _pretrained(checkpoint: str, config: EvaluateConfig) -> Pretrained | None:
   return Pretrained(encoder, checkpoints.params_hash(encoder))
 
 
+def _with_channels(config: EvaluateConfig, channels: int) -> EvaluateConfig:
+  """Views and networks with the prepared sets' number of channels wherever the config leaves that open."""
+  networks = tuple(with_channels(network, channels) for network in config.networks)
+  views = tuple(with_channels(view, channels) for view in config.views)
+  return dataclasses.replace(config, networks=networks, views=views)
+
+
 def _window_table(prepared: cache.Prepared) -> WindowTable:
-  """Rectified signals in the device's unit: the fixed scale is multiplied back."""
+  """Rectified signals in the device's unit: the fixed scale is multiplied back, padding left out."""
+  scale_s = prepared.sessions['scale'][prepared.segments['session_index']]
+  used_c = prepared.segments['valid_c'].any(axis=0)
 
   def signal_of(segment: int):
     row = prepared.rectified[segment]
-    return row['signal_tc'][:row['n_samples']] * prepared.config.rectify.fixed_scale
+    return row['signal_tc'][:row['n_samples'], used_c] * float(scale_s[segment])
 
   return WindowTable(prepared.segments, signal_of, len(prepared.labels),
                      prepared.config.rectify.rate_hz)

@@ -11,14 +11,15 @@ import numpy as np
 
 from aemg_jax.config import section
 from aemg_jax.sentences import (
-    contractions, rectify, segments, sentence, session, slots, words)
+    contractions, devices, electrodes, rectify, segments, sentence, session, slots, words)
 from aemg_jax.sentences.shards import ShardedRows, one_line
-from aemg_jax.sentences.words import PrepareConfig, Words
+from aemg_jax.sentences.words import PrepareConfig, Words, with_channels
 from aemg_jax.signal import filters, resample
 
 META_FILE = 'prepared.json'
 TOKENISER_MODULES = (
-    words, rectify, contractions, slots, sentence, segments, session, filters, resample)
+    words, rectify, contractions, slots, sentence, segments, session, devices, electrodes, filters,
+    resample)
 
 
 def code_version() -> str:
@@ -39,6 +40,11 @@ def fingerprint(config: dict, code: str, datasets: list[dict]) -> str:
 def config_dict(config: PrepareConfig) -> dict:
   """The config as JSON gives it back."""
   return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def as_stored(config: PrepareConfig, meta: dict) -> PrepareConfig:
+  """The expected config, with the prepared data's number of channels where it leaves that open."""
+  return with_channels(config, meta['config']['sentence']['max_channels'])
 
 
 def difference(old: Any, new: Any, where: str = '') -> str:
@@ -71,7 +77,7 @@ def sentence_dtype(config: PrepareConfig) -> np.dtype:
 
 def rectified_dtype(n_samples: int, n_channels: int) -> np.dtype:
   """Layout of one rectified segment: over the session scale, zero past `n_samples`."""
-  return np.dtype([('signal_tc', '<f4', (n_samples, n_channels)), ('n_samples', '<i4')])
+  return np.dtype([('n_samples', '<i4'), ('signal_tc', '<f4', (n_samples, n_channels))])
 
 
 def write_meta(folder: str, meta: dict) -> None:
@@ -151,7 +157,8 @@ def open_prepared(
     ValueError: missing, damaged, stale or foreign data; the message names the file or field.
   """
   meta = read_meta(path)
-  check_meta(path, meta, None if config is None else config_dict(config), datasets)
+  expected = None if config is None else config_dict(as_stored(config, meta))
+  check_meta(path, meta, expected, datasets)
   built = section(PrepareConfig, meta['config'], f'{os.path.join(path, META_FILE)}: config')
   counts, n_shards = meta['counts'], meta['num_shards']
   return Prepared(

@@ -5,6 +5,7 @@ A session at a time: its recordings are rectified, its unlabelled statistics tak
 """
 
 import collections
+import itertools
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,9 @@ import numpy as np
 from tqdm import tqdm
 
 from aemg_jax import sources
+from aemg_jax.records import Record
 from aemg_jax.sentences import cache, folders, segments, shards
+from aemg_jax.sentences import devices as devices_lib
 from aemg_jax.sentences import session as session_words
 from aemg_jax.sentences.words import PrepareConfig, Words
 
@@ -46,7 +49,9 @@ def prepare(
   if os.path.isdir(out) and os.listdir(out):
     if not os.path.exists(os.path.join(out, cache.META_FILE)):
       raise ValueError(f'{out}: holds other files, expected a new or empty folder')
-    cache.check_meta(out, cache.read_meta(out), cache.config_dict(config), datasets)
+    meta = cache.read_meta(out)
+    config = cache.as_stored(config, meta)
+    cache.check_meta(out, meta, cache.config_dict(config), datasets)
     logging.info('%s is up to date', out)
     return
   with folders.new_folder(out) as folder:
@@ -60,41 +65,43 @@ def dataset_entry(meta: sources.DatasetMeta) -> dict[str, str]:
 
 
 def _check_distinct(datasets: list[dict[str, str]]) -> None:
-  counts = collections.Counter(entry['name'] for entry in datasets)
+  counts = collections.Counter((entry['name'], entry['config']) for entry in datasets)
   twice = [name for name, count in counts.items() if count > 1]
   if twice:
-    raise ValueError(f'dataset_dirs: {twice[0]} is given {counts[twice[0]]} times, expected once')
+    raise ValueError(f'dataset_dirs: {"/".join(filter(None, twice[0]))} is given '
+                     f'{counts[twice[0]]} times, expected once')
 
 
 def _index(
-    opened: Sequence[sources.RecordSource], config: PrepareConfig,
-) -> tuple[list[session_words.Session], int]:
+    outlines: Sequence[Sequence[Record]], devices: Sequence[devices_lib.Device],
+    config: PrepareConfig) -> tuple[list[session_words.Session], int]:
   """Sessions in order of their first recording, and the longest recording at the common rate."""
-  found: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
+  found: dict[tuple[int, str, str, str], list[int]] = {}
   longest = 1
-  for s, source in enumerate(opened):
-    for i, record in enumerate(source):
-      if record.n_channels > config.sentence.max_channels and record.kind == 'emg':
-        raise ValueError(
-            f'SentenceConfig.max_channels: got {config.sentence.max_channels}, but '
-            f'{record.dataset}/{record.record_id} has {record.n_channels} channels')
-      found.setdefault((record.dataset, record.subject, record.session), []).append((s, i))
-      longest = max(longest, segments.longest(record, config))
-  return [session_words.Session(*key, tuple(places)) for key, places in found.items()], longest
+  for s, records in enumerate(outlines):
+    for i, record in enumerate(records):
+      found.setdefault((s, record.dataset, record.subject, record.session), []).append(i)
+      longest = max(longest, segments.longest(record, devices[s], config))
+  return [session_words.Session(s, devices[s], *names, tuple(rows))
+          for (s, *names), rows in found.items()], longest
 
 
 def _write(
     opened: Sequence[sources.RecordSource], datasets: list[dict[str, str]], folder: str,
     config: PrepareConfig, num_shards: int) -> None:
-  labels = segments.label_names(opened, config)
-  sessions, longest = _index(opened, config)
+  outlines = [[devices_lib.outline(record) for record in source] for source in opened]
+  config = devices_lib.resolve(itertools.chain(*outlines), config)
+  devices = [devices_lib.describe(source, records, config)
+             for source, records in zip(opened, outlines)]
+  labels = segments.label_names(opened, devices, config)
+  sessions, longest = _index(outlines, devices, config)
   rejects = session_words.Rejects()
   segment_rows, session_rows = [], []
   row_dtype = cache.rectified_dtype(longest, config.sentence.max_channels)
   with (shards.ShardWriter(folder, 'sentences', num_shards) as sentence_writer,
         shards.ShardWriter(folder, 'rectified', num_shards) as signal_writer):
     for session in tqdm(sessions, desc='prepare', unit='session'):
-      records = [opened[s][i] for s, i in session.records]
+      records = [opened[session.source][i] for i in session.records]
       done = session_words.prepare_session(session, records, labels, config, rejects)
       if done is None:
         continue
@@ -117,6 +124,7 @@ def _write(
   cache.write_meta(folder, {
       'fingerprint': cache.fingerprint(stored, code, datasets), 'config': stored,
       'code_version': code, 'datasets': datasets, 'labels': list(labels), 'counts': counts,
+      'devices': [device.as_json() for device in devices],
       'n_channels_max': config.sentence.max_channels, 'max_samples': longest,
       'num_shards': num_shards, 'rejects': rejects.summary()})
   for reason, count in rejects.summary()['counts'].items():

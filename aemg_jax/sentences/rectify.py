@@ -39,13 +39,15 @@ class Rectified:
   bandwidth_hz: float
 
 
-def rectify(record: Record, config: RectifyConfig, min_samples: int = 1) -> Rectified:
+def rectify(record: Record, config: RectifyConfig, min_samples: int = 1,
+            keep_c: np.ndarray | None = None) -> Rectified:
   """Filters at the native rate, then resamples.
 
   Args:
     record: EMG.
     config: rate and band.
     min_samples: fewest samples at the common rate that are of use.
+    keep_c: rows of the channels that are wanted; None is all. Places are those of the whole montage.
 
   Raises:
     RejectedError: no EMG, NaN, a constant channel, mixed units, or too short.
@@ -53,16 +55,17 @@ def rectify(record: Record, config: RectifyConfig, min_samples: int = 1) -> Rect
   """
   if record.kind != 'emg':
     raise RejectedError(record, 'not EMG', f'kind is {record.kind!r}, expected \'emg\'')
-  _check_signal(record)
-  units = sorted({sensor.unit for sensor in record.sensors})
+  keep_c = np.arange(record.n_channels) if keep_c is None else np.asarray(keep_c)
+  _check_signal(record, keep_c)
+  units = sorted({record.sensors[i].unit for i in keep_c})
   if len(units) > 1:
     raise RejectedError(record, 'mixed units', f'sensors are in {units}, expected one unit')
   length = resampled_length(record.n_samples, record.rate_hz, config.rate_hz)
   if length < min_samples:
     raise RejectedError(
         record, 'too short', f'{length} samples at {config.rate_hz:g} Hz, expected {min_samples}')
-  scale_c = np.array([sensor.scale for sensor in record.sensors])
-  signal_tc = record.signal_tc.astype(np.float64) * scale_c[None]
+  scale_c = np.array([record.sensors[i].scale for i in keep_c])
+  signal_tc = record.signal_tc[:, keep_c].astype(np.float64) * scale_c[None]
   level_c = np.median(signal_tc[:max(1, round(LEVEL_S * record.rate_hz))], axis=0)
   try:
     if config.notch_hz and not record.is_envelope:
@@ -74,7 +77,8 @@ def rectify(record: Record, config: RectifyConfig, min_samples: int = 1) -> Rect
   except ValueError as error:
     raise ValueError(f'{record.dataset}/{record.record_id}: {error}') from error
   position_c, ring_c = electrode_places(record.sensors)
-  return Rectified(signal_tc, position_c, ring_c, information_band(record, config.rate_hz))
+  return Rectified(
+      signal_tc, position_c[keep_c], ring_c[keep_c], information_band(record, config.rate_hz))
 
 
 def information_band(record: Record, rate_hz: float) -> float:
@@ -91,19 +95,19 @@ def resampled_length(n_samples: int, rate_hz: float, new_rate_hz: float) -> int:
   return int(np.ceil(n_samples * new_rate_hz / rate_hz - 1e-9))
 
 
-def _check_signal(record: Record) -> None:
-  signal_tc = record.signal_tc
+def _check_signal(record: Record, keep_c: np.ndarray) -> None:
+  signal_tc = record.signal_tc[:, keep_c]
   bad_tc = ~np.isfinite(signal_tc)
   if bad_tc.any():
     sample, channel = np.argwhere(bad_tc)[0]
     raise RejectedError(
-        record, 'not finite', f'sample {sample} of channel {channel} is '
+        record, 'not finite', f'sample {sample} of channel {keep_c[channel]} is '
         f'{signal_tc[sample, channel]}, expected a number')
   flat_c = signal_tc.min(axis=0) == signal_tc.max(axis=0)
   if flat_c.any():
     channel = int(np.argmax(flat_c))
     raise RejectedError(
-        record, 'constant channel', f'channel {channel} is {signal_tc[0, channel]} throughout, '
+        record, 'constant channel', f'channel {keep_c[channel]} is {signal_tc[0, channel]} throughout, '
         'expected a signal')
 
 
@@ -133,12 +137,14 @@ def electrode_places(sensors: tuple[Sensor, ...]) -> tuple[np.ndarray, np.ndarra
   return position_c.astype(np.int32), ring_c
 
 
-def session_scale(signals: list[np.ndarray], config: RectifyConfig) -> float:
+def session_scale(
+    signals: list[np.ndarray], config: RectifyConfig, fixed_scale: float = 0.0) -> float:
   """The one number that all signals of a subject-session are divided by, in their own unit.
 
   'session': root mean square over all channels and samples of all its recordings, unlabelled.
+  'fixed': the config's constant, or else the device's, `fixed_scale`.
   """
   if config.scale == 'fixed':
-    return config.fixed_scale
+    return config.fixed_scale or fixed_scale
   total = sum(float(np.square(signal_tc).sum()) for signal_tc in signals)
   return float(np.sqrt(total / sum(signal_tc.size for signal_tc in signals)))

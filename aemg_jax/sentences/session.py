@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from aemg_jax.records import Record
-from aemg_jax.sentences import contractions, rectify, segments, sentence
+from aemg_jax.sentences import contractions, electrodes, rectify, segments, sentence
+from aemg_jax.sentences.devices import Device
 from aemg_jax.sentences.words import PrepareConfig, Words
 
 BATCH_VALUES = 1 << 19  # samples times channels in one call of the tokeniser: stays in the cache
@@ -22,11 +23,20 @@ _rest = jax.jit(contractions.rest_statistics, static_argnums=2)
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-  """Where the recordings of one dataset/subject/session are."""
+  """Where the recordings of one subject-session of a built set are.
+
+  Attributes:
+    source: which of the sets.
+    device: of the set.
+    dataset, subject, session: as the recordings name them.
+    records: rows of the set.
+  """
+  source: int
+  device: Device
   dataset: str
   subject: str
   session: str
-  records: tuple[tuple[int, int], ...]  # (source, index)
+  records: tuple[int, ...]
 
   @property
   def key(self) -> str:
@@ -54,23 +64,27 @@ def prepare_session(
   kept, signals = [], []
   for record in records:
     try:
-      signals.append(rectify.rectify(record, config.rectify, config.word.min_valid))
+      keep_c = electrodes.choose(
+          record.sensors, config.sentence.max_channels, config.sentence.more_channels)
+      signals.append(rectify.rectify(record, config.rectify, config.word.min_valid, keep_c))
       kept.append(record)
     except rectify.RejectedError as error:
       rejects.add(f'{record.dataset}/{record.record_id}', error.reason, str(error))
   if not kept:
     return None
-  scale = rectify.session_scale([signal.signal_tc for signal in signals], config.rectify)
+  scale = rectify.session_scale(
+      [signal.signal_tc for signal in signals], config.rectify, session.device.fixed_scale)
   if not (np.isfinite(scale) and scale > 0):
     raise ValueError(f'{session.key}: the session scale is {scale}, expected a positive number')
   scaled = [pad_channels(signal.signal_tc / scale, config) for signal in signals]
   rest = session_rest(scaled, config)
   cut = [segment for record, signal, signal_tc in zip(kept, signals, scaled)
-         for segment in segments.cut(record, signal, signal_tc, labels, config, rejects.add)]
+         for segment in segments.cut(
+             record, session.device, signal, signal_tc, labels, config, rejects.add)]
   words = tokenise_segments(cut, rest, config)
   total_cf, count_c = _feature_sums(words, config)
-  row = {'key': session.key, 'dataset': session.dataset, 'subject': session.subject,
-         'session': session.session, 'scale': scale, 'rest_median': rest.median,
+  row = {'key': session.key, 'dataset': session.dataset, 'source': session.device.source,
+         'subject': session.subject, 'session': session.session, 'scale': scale, 'rest_median': rest.median,
          'rest_mad': rest.mad, 'rest_median_c': rest.median_c, 'rest_mad_c': rest.mad_c,
          'feature_sum': total_cf, 'feature_count': count_c}
   return row, cut, words

@@ -5,12 +5,15 @@ channel. Absent words (channel gated off, slot past the end, padding channel) ha
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import numpy as np
 
 Array = jax.Array | np.ndarray
+T = TypeVar('T')
+MAX_WORDS = 256
+MORE_CHANNELS = ('refuse', 'even', 'rings')
 
 
 class Words(NamedTuple):
@@ -53,6 +56,7 @@ class RectifyConfig:
     notch_hz: mains frequency whose harmonics below Nyquist are notched; 0 is off.
     scale: 'session' divides by the subject-session's RMS (unlabelled), 'fixed' by `fixed_scale`.
     fixed_scale: in the recording's own unit; a constant of the device, no statistic of a person.
+      0 takes each set's own power of ten (`devices.describe`), which is stated in prepared.json.
   """
   rate_hz: float = 200.0
   highpass_hz: float = 2.0
@@ -105,9 +109,18 @@ class WordConfig:
 
 @dataclasses.dataclass(frozen=True)
 class SentenceConfig:
-  """The grid. `max_slots * max_channels` is at most 256 words."""
+  """The grid. `max_slots * max_channels` is at most 256 words.
+
+  Attributes:
+    max_slots, max_channels: its sides; 0 channels are as many as the sets' widest montage has, or
+      as many as fit. Prepared data state the number.
+    more_channels: what becomes of a montage that does not fit: 'refuse', or some of its electrodes,
+      chosen by place (`electrodes.choose`) and named in prepared.json: 'even' a share of each
+      ring, 'rings' one ring after the other.
+  """
   max_slots: int = 16
   max_channels: int = 8
+  more_channels: str = 'refuse'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,8 +128,11 @@ class PrepareConfig:
   """All that decides the words of a recording.
 
   Attributes:
-    segment: 'spans' cuts a recording into its label spans, 'recording' keeps it whole.
+    segment: 'spans' cuts a recording into its label spans, 'recording' keeps it whole, as 'spans'
+      does where there is no span.
     rest_labels: native labels that are never a segment of their own.
+    skip_gaps: nor is, set by set, the rest that only fills the gaps between gestures
+      (`devices.gap_labels`).
   """
   rectify: RectifyConfig = RectifyConfig()
   contraction: ContractionConfig = ContractionConfig()
@@ -124,6 +140,7 @@ class PrepareConfig:
   sentence: SentenceConfig = SentenceConfig()
   segment: str = 'spans'
   rest_labels: tuple[str, ...] = ()
+  skip_gaps: bool = False
 
   def __post_init__(self):
     if self.segment not in ('spans', 'recording'):
@@ -139,5 +156,21 @@ class PrepareConfig:
       raise ValueError(f'WordConfig.min_valid: got {self.word.min_valid}, expected within '
                        f'[1, {self.word.slot_samples}]')
     words = self.sentence.max_slots * self.sentence.max_channels
-    if words > 256:
-      raise ValueError(f'SentenceConfig: max_slots * max_channels is {words}, expected at most 256')
+    if words > MAX_WORDS:
+      raise ValueError(
+          f'SentenceConfig: max_slots * max_channels is {words}, expected at most {MAX_WORDS}')
+    if self.sentence.more_channels not in MORE_CHANNELS:
+      raise ValueError(f'SentenceConfig.more_channels: got {self.sentence.more_channels!r}, '
+                       f'expected one of {MORE_CHANNELS}')
+
+
+def with_channels(settings: T, max_channels: int) -> T:
+  """The same settings with every `max_channels` of 0, at any depth, set to that number."""
+  changes = {}
+  for field in dataclasses.fields(settings):
+    value = getattr(settings, field.name)
+    if field.name == 'max_channels' and not value:
+      changes[field.name] = max_channels
+    elif dataclasses.is_dataclass(value):
+      changes[field.name] = with_channels(value, max_channels)
+  return dataclasses.replace(settings, **changes)

@@ -8,6 +8,8 @@ Needs neither grain, array_record nor TFDS, so it runs on Windows too.
                taken as evenly spaced round one ring, in their order
     scale      [] multiplies the signal to give the unit of the training recordings; optional, else 1
     unit       [] name of that unit; optional, else 'nominal'
+    source     [] NAME or NAME/CONFIG of the training set that the device belongs to; optional where the
+               model was trained on one set
 """
 
 import csv
@@ -25,14 +27,14 @@ from aemg_jax.data import batches
 from aemg_jax.evaluation.sentence_windows import STRIDE
 from aemg_jax.models import ClassifierConfig, WindowCNNConfig, build
 from aemg_jax.records import UNITS, Record, Sensor, validate
-from aemg_jax.sentences import rectify, segments, sentence, session
+from aemg_jax.sentences import electrodes, rectify, segments, sentence, session
 from aemg_jax.sentences.words import PrepareConfig, Words
 from aemg_jax.training import checkpoints
 from aemg_jax.training.tasks import SupervisedTask
 
 COLUMNS = ('time_s', 'label', 'probability')
 REQUIRED = ('signal_tc', 'rate_hz')
-OPTIONAL = {'angle_deg': None, 'scale': 1.0, 'unit': 'nominal'}
+OPTIONAL = {'angle_deg': None, 'scale': 1.0, 'unit': 'nominal', 'source': 'input'}
 _WINDOWS_AT_ONCE = 1024
 
 
@@ -56,7 +58,7 @@ def predict_file(checkpoint: str, input: str, output: str) -> None:  # pylint: d
   params = checkpoints.load_params(checkpoint)
   record = read_recording(input)
   most = prepare.sentence.max_channels
-  if record.n_channels > most:
+  if record.n_channels > most and prepare.sentence.more_channels == 'refuse':
     raise ValueError(f'{input}: signal_tc: got {record.n_channels} channels, expected at most {most}')
   end_s, log_prob_wk = log_probabilities(record, prepare, task, params, meta)
   best_w = log_prob_wk.argmax(1)
@@ -87,14 +89,15 @@ def read_recording(path: str) -> Record:
       raise ValueError(f'{path}: {name}: unknown field, {known}')
   values = OPTIONAL | values
   rate_hz, scale = (float(_scalar(path, values, name, 'iuf')) for name in ('rate_hz', 'scale'))
-  unit, signal_tc = _scalar(path, values, 'unit', 'U'), values['signal_tc']
+  unit, source = (_scalar(path, values, name, 'U') for name in ('unit', 'source'))
+  signal_tc = values['signal_tc']
   if signal_tc.ndim != 2:
     raise ValueError(f'{path}: signal_tc: got shape {signal_tc.shape}, expected [T, C]')
   angle_c = _angles(path, values['angle_deg'], signal_tc.shape[1])
   sensors = tuple(Sensor(f'electrode {i + 1}', 1, float(angle), unit=unit, scale=scale)
                   for i, angle in enumerate(angle_c))
   return validate(Record(
-      record_id=os.path.basename(path), dataset='input', subject='unknown', session='input',
+      record_id=os.path.basename(path), dataset=source, subject='unknown', session='input',
       repetition=-1, kind='emg', signal_tc=signal_tc, rate_hz=rate_hz, bandwidth_hz=rate_hz / 2,
       is_envelope=False, sensors=sensors, labels=(), annotations=(), licence='not stated'))
 
@@ -137,19 +140,21 @@ def log_probabilities(
     record: validated.
     prepare, task: that the model was trained with.
     params: of the model.
-    meta: of the checkpoint, for 'centre' and 'centre_cf'.
+    meta: of the checkpoint, for its devices, 'centre' and 'mean_of'.
 
   Returns:
     end_s [W] and log_prob_wk [W, K].
   """
   samples = prepare.word.slot_samples
-  rectified = rectify.rectify(record, prepare.rectify, min_samples=samples)
-  scale = rectify.session_scale([rectified.signal_tc], prepare.rectify)
+  keep_c = electrodes.choose(record.sensors, prepare.sentence.max_channels, prepare.sentence.more_channels)
+  rectified = rectify.rectify(record, prepare.rectify, samples, keep_c)
+  scale = rectify.session_scale(
+      [rectified.signal_tc], prepare.rectify, _device(record, meta)['fixed_scale'])
   signal_tc = session.pad_channels(rectified.signal_tc / scale, prepare)
   words_at = functools.partial(
       _words_at, signal_tc, segments.channels_of(rectified, prepare),
       session.session_rest([signal_tc], prepare), prepare)
-  centre = _centre(words_at, len(signal_tc), prepare, meta)
+  centre = _centre(words_at, record, len(signal_tc), prepare, meta)
   forward = jax.jit(functools.partial(_log_prob, task.model))
   starts = np.arange(0, len(signal_tc) - samples + 1, STRIDE, dtype=np.int32)
   parts = []
@@ -172,14 +177,23 @@ def _words_at(signal_tc, channels, rest, prepare: PrepareConfig, starts_w: np.nd
   return Words(*(np.asarray(x)[0] for x in words))
 
 
-def _centre(words_at, n_samples: int, prepare: PrepareConfig,
+def _device(record: Record, meta: dict[str, Any]) -> dict[str, Any]:
+  """What training knew of the recording's device: of the set that it names, or of the only one."""
+  devices = {d['source']: d for prepared in meta['prepared'] for d in prepared['devices']}
+  if record.dataset not in devices and len(devices) > 1:
+    raise ValueError(f'{record.record_id}: source: got {record.dataset!r}, expected one of the sets '
+                     f'that the model was trained on: {sorted(devices)}')
+  return devices[record.dataset] if record.dataset in devices else next(iter(devices.values()))
+
+
+def _centre(words_at, record: Record, n_samples: int, prepare: PrepareConfig,
             meta: dict[str, Any]) -> batches.Centre:
   """The mean that training took away: stored, none, or this recording's own over whole slots."""
   kind, channels = meta['job']['centre'], prepare.sentence.max_channels
   if kind == 'none':
     return batches.Centre(np.zeros((1, channels, prepare.word.n_bins + 1), np.float32), False)
   if kind == 'training':
-    return batches.Centre(np.array(meta['centre_cf'], np.float32)[None], False)
+    return batches.Centre(batches.stored_mean(meta['mean_of'], record.dataset)[None], False)
   starts = np.arange(0, n_samples - prepare.word.slot_samples + 1, prepare.word.slot_samples)
   words = words_at(starts.astype(np.int32))
   feature_wcf = np.concatenate([words.spectrum_nf, words.amplitude_n[..., None]], -1)

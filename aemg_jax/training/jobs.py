@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import logging
 import jax
@@ -14,7 +14,7 @@ from aemg_jax.data import batches, loader, splits
 from aemg_jax.models import quantiser
 from aemg_jax.models.vq_autoencoder import VQConfig
 from aemg_jax.sentences import cache
-from aemg_jax.sentences.words import PrepareConfig
+from aemg_jax.sentences.words import PrepareConfig, with_channels
 from aemg_jax.training import checkpoints, loop, optim, state
 from aemg_jax.training.tasks import MaskedTask, SupervisedTask, VQTask
 from aemg_jax.training.tasks.vq import COLLAPSE, kmeans_start
@@ -28,7 +28,9 @@ class JobConfig:
     optim, loop, batch_size, seed: of the run; batch_size is global.
     subjects: exact names or prefixes ('PreTraining/*'); empty is all.
     centre: features minus 'session' means, 'training' means (over the chosen subjects) or 'none'.
-    weights: share of each prepared set in the mixture; empty is by size.
+    weights: share of each prepared set in the mixture; empty is by what they hold.
+    temperature: a built set of n sentences counts n ** (1 / temperature): 1 is by size, more is more
+      even.
     in_memory: hold the sentences in memory; else read them as they come.
   """
   task: VQTask | MaskedTask | SupervisedTask
@@ -40,7 +42,29 @@ class JobConfig:
   subjects: tuple[str, ...] = ()
   centre: str = 'session'
   weights: tuple[float, ...] = ()
+  temperature: float = 1.0
   in_memory: bool = True
+
+  def __post_init__(self):
+    if not self.temperature > 0:
+      raise ValueError(f'JobConfig.temperature: got {self.temperature}, expected more than 0')
+
+
+class Part(NamedTuple):
+  """One built set within a prepared one.
+
+  Attributes:
+    name: NAME/CONFIG of the built set.
+    prepared: which of the prepared sets.
+    rows: [S] segments that are trained on.
+    source: their sentences, for the loader.
+    centre: what was taken away.
+  """
+  name: str
+  prepared: int
+  rows: np.ndarray
+  source: Any
+  centre: batches.Centre
 
 
 def run(job: JobConfig, prepared_dirs: Sequence[str], workdir: str, init: str = '') -> loop.Fit:
@@ -56,42 +80,79 @@ def run(job: JobConfig, prepared_dirs: Sequence[str], workdir: str, init: str = 
     ValueError: prepared data of another config, a masked task without a tokeniser, a checkpoint in
       the work directory that another job wrote.
   """
-  sets = [cache.open_prepared(path, job.prepare) for path in prepared_dirs]
-  if not sets:
-    raise ValueError('train: no prepared set, expected --prepared=DIR')
+  job, sets = open_sets(job, prepared_dirs)
   job, extra = _with_tokeniser(_with_classes(job, sets), init)
   _check_grid(job)
-  sources, centres = zip(*(_source(job, prepared) for prepared in sets))
-  feed = loader.Loader(sources, job.batch_size, job.seed, job.weights or None)
+  parts = mixture(job, sets)
+  feed = loader.Loader([part.source for part in parts], job.batch_size, job.seed, shares(job, parts))
   tx = optim.make_tx(job.optim, job.loop.steps)
   begin = state.init_state(job.task, tx, jax.tree.map(lambda x: x[:1], feed(0)), job.seed)
   if extra is not None:
     begin = begin.replace(extra=extra)
-  meta = _meta(job, sets, centres, extra)
+  meta = _meta(job, sets, parts, extra)
   _check_workdir(workdir, meta)
   logging.info('train: %d sentences, %d parameters', feed.n_rows,
                sum(x.size for x in jax.tree.leaves(begin.params)))
   is_vq = isinstance(job.task, VQTask)
   return loop.fit(
       job.task, tx, feed, begin, job.loop, workdir=workdir, meta=meta,
-      record_ids=lambda index_b: _record_ids(sets, sources, index_b),
+      record_ids=lambda index_b: _record_ids(sets, index_b),
       prepare_extra=(lambda s: kmeans_start(job.task, s, feed)) if is_vq else None,
       warn_below={'codes_used': COLLAPSE} if is_vq else None,
       name=os.path.basename(os.path.normpath(workdir)))
 
 
-def _source(job: JobConfig, prepared: cache.Prepared):
-  """Sentences of the chosen subjects, and what they were centred on."""
-  subjects = splits.select_subjects(prepared.segments, job.subjects, 'JobConfig.subjects')
-  rows = np.flatnonzero(np.isin(splits.column_keys(prepared.segments, 'subject'), subjects))
-  if isinstance(job.task, SupervisedTask):
-    rows = rows[prepared.segments['label'][rows] >= 0]
-  centre = batches.make_centre(prepared, job.centre, np.unique(prepared.segments['session_index'][rows]))
-  if job.in_memory:
-    source = batches.sentence_arrays(prepared, rows, None, centre)
-    del source['segment']
-    return source, centre
-  return batches.SentenceSource(prepared, rows, centre), centre
+def open_sets(job: JobConfig, prepared_dirs: Sequence[str]) -> tuple[JobConfig, list[cache.Prepared]]:
+  """The prepared sets, and the job with their number of channels wherever it leaves that open."""
+  sets = [cache.open_prepared(path, job.prepare) for path in prepared_dirs]
+  if not sets:
+    raise ValueError('train: no prepared set, expected --prepared=DIR')
+  channels = sets[0].config.sentence.max_channels
+  for other in sets[1:]:
+    found = other.config.sentence.max_channels
+    if found != channels:
+      raise ValueError(f'{other.path}: SentenceConfig.max_channels: got {found}, expected {channels} as in '
+                       f'{sets[0].path}; prepare both with one number')
+  return with_channels(job, channels), sets
+
+
+def mixture(job: JobConfig, sets: Sequence[cache.Prepared]) -> list[Part]:
+  """Every built set in the prepared ones, with the sentences of the chosen subjects."""
+  chosen = splits.select_over([p.segments for p in sets], job.subjects, 'JobConfig.subjects')
+  parts = []
+  for i, (prepared, subjects) in enumerate(zip(sets, chosen)):
+    rows = np.flatnonzero(np.isin(splits.column_keys(prepared.segments, 'subject'), subjects))
+    if isinstance(job.task, SupervisedTask):
+      rows = rows[prepared.segments['label'][rows] >= 0]
+    if not rows.size:
+      raise ValueError(f'{prepared.path}: JobConfig.subjects chooses nobody there, expected some')
+    session = prepared.segments['session_index'][rows]
+    centre = batches.make_centre(prepared, job.centre, np.unique(session))
+    source_r = prepared.segments['source'][rows]
+    for name in dict.fromkeys(source_r.tolist()):
+      mine = rows[source_r == name]
+      if job.in_memory:
+        source = batches.sentence_arrays(prepared, mine, None, centre)
+        del source['segment']
+      else:
+        source = batches.SentenceSource(prepared, mine, centre)
+      parts.append(Part(name, i, mine, source, centre))
+  return parts
+
+
+def shares(job: JobConfig, parts: Sequence[Part]) -> list[float] | None:
+  """Share of each part in a batch; None is by size."""
+  if job.temperature == 1 and (not job.weights or len(parts) == 1):
+    return None
+  size = np.array([len(p.source['index']) if isinstance(p.source, dict) else len(p.source) for p in parts])
+  share = size ** (1 / job.temperature)
+  if job.weights:
+    place = np.array([part.prepared for part in parts])
+    if len(job.weights) != place[-1] + 1:
+      raise ValueError(f'JobConfig.weights: got {len(job.weights)}, expected one for each of the '
+                       f'{place[-1] + 1} prepared sets')
+    share = share / np.bincount(place, share)[place] * np.array(job.weights)[place]
+  return (share / share.sum()).tolist()
 
 
 def _with_classes(job: JobConfig, sets: Sequence[cache.Prepared]) -> JobConfig:
@@ -140,28 +201,30 @@ def _with_tokeniser(job: JobConfig, init: str) -> tuple[JobConfig, Any]:
   return dataclasses.replace(job, task=task), extra
 
 
-def _meta(job: JobConfig, sets: Sequence[cache.Prepared], centres, extra) -> dict[str, Any]:
+def _meta(job: JobConfig, sets: Sequence[cache.Prepared], parts: Sequence[Part], extra) -> dict[str, Any]:
   """What a checkpoint must say of itself, as JSON."""
   labels = sets[0].labels
   meta = {'job': config_lib.as_plain(job), 'labels': list(labels),
-          'prepared': [{'fingerprint': p.meta['fingerprint'], 'datasets': p.meta['datasets']} for p in sets]}
+          'prepared': [{k: p.meta[k] for k in ('fingerprint', 'datasets', 'devices')} for p in sets],
+          'split': {part.name: np.unique(sets[part.prepared].segments['subject'][part.rows]).tolist()
+                    for part in parts}}
   if job.centre == 'training':
-    meta['centre_cf'] = [[round(float(x), 6) for x in row] for row in centres[0].mean_scf[0]]
+    meta['mean_of'] = {part.name: _training_mean(sets[part.prepared], part) for part in parts}
   if extra is not None:
     meta['tokeniser'] = checkpoints.params_hash(extra)
   return meta
 
 
+def _training_mean(prepared: cache.Prepared, part: Part) -> list[list[float]]:
+  mean_cf = part.centre.mean_scf[prepared.segments['session_index'][part.rows[0]]]
+  return [[round(float(x), 6) for x in row] for row in mean_cf]
+
+
 def _check_workdir(workdir: str, meta: dict[str, Any]) -> None:
   """A work directory belongs to one job; only its length may change between runs."""
-  if not os.path.isdir(os.path.join(workdir, checkpoints.FOLDER)):
+  stored = checkpoints.latest_meta(workdir)
+  if stored is None:
     return
-  try:
-    stored = checkpoints.load_meta(workdir)
-  except ValueError as error:
-    if 'no checkpoint there' in str(error):
-      return
-    raise
   made_of = ('prepared', 'tokeniser')
   old, new = ({**m['job'], 'loop': None, **{k: m[k] for k in made_of if k in m}} for m in (stored, meta))
   found = cache.difference(old, new)
@@ -169,7 +232,7 @@ def _check_workdir(workdir: str, meta: dict[str, Any]) -> None:
     raise ValueError(f'{workdir}: holds the checkpoint of another job: {found}; take another --workdir')
 
 
-def _record_ids(sets, sources, index_b) -> list[str]:
+def _record_ids(sets, index_b) -> list[str]:
   """Records of sentence rows; with several sets a row alone does not tell the set, so all are named."""
   names = []
   for index in index_b:

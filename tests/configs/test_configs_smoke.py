@@ -21,8 +21,11 @@ FOLDER = pathlib.Path(common.__file__).parent
 OF = {'prepare': ViewsConfig, 'vq': jobs.JobConfig, 'masked': jobs.JobConfig,
       'gesture_model': jobs.JobConfig, 'gesture': EvaluateConfig}
 ELSEWHERE = {'fatigue_former'}  # tests/evaluation/test_fatigue.py
-VARIANTS = [None] + [f'{d},preset={p},size={s}' for d, p, s in itertools.product(
-    common.DATASETS, common.PRESETS, common.SIZES)]
+MIXTURE = 'myo_armband+uci_emg/distinct+ninapro/db1+ninapro/db2'
+MIXED = {'prepare', 'vq', 'masked'}  # the configs that take several sets
+VARIANTS = [None, 'ninapro/db1', 'hyser/pr_dynamic,channels=12'] + [
+    f'{d},preset={p},size={s}' for d, p, s in itertools.product(
+        common.DATASETS, common.PRESETS, common.SIZES)]
 
 
 def _get(name, variant):
@@ -42,8 +45,27 @@ def test_every_variant_parses(name):
     assert hash(parsed) is not None
   with pytest.raises(ValueError, match="preset: got 'papre', expected one of"):
     _get(name, 'synthetic_emg,preset=papre')
-  with pytest.raises(ValueError, match="dataset: got 'nope', expected one of"):
-    _get(name, 'nope')
+  with pytest.raises(ValueError, match="dataset: got 'uci_emg\\+', expected SET or SET"):
+    _get(name, 'uci_emg+')
+  with pytest.raises(ValueError, match="channels: got 'many', expected a number"):
+    _get(name, 'uci_emg,channels=many')
+
+
+@pytest.mark.parametrize('name', OF)
+def test_a_mixture_parses_where_it_has_a_meaning(name):
+  """Catches: MyoArmband's evaluation subjects pre-trained on, because a mixture was asked for."""
+  if name not in MIXED:
+    with pytest.raises(ValueError, match='dataset: got 4 sets, expected one'):
+      _get(name, MIXTURE)
+    return
+  parsed = section(OF[name], _get(name, f'{MIXTURE},temperature=2').to_dict(), 'config')
+  if name == 'prepare':
+    assert parsed.datasets[1:] == ('uci_emg/distinct', 'ninapro/db1', 'ninapro/db2')
+    assert {v.prepare.sentence.max_channels for v in parsed.views} == {16}
+    return
+  assert parsed.temperature == 2 and parsed.task.model.encoder.max_channels == 16
+  assert {p.split('/')[0] for p in parsed.subjects} == {
+      'myo_armband:PreTraining', 'uci_emg*', 'ninapro*'}
 
 
 @pytest.fixture(name='synthetic', scope='module')

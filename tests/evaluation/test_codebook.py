@@ -79,7 +79,7 @@ def test_measured_on_test_subjects_with_the_trainings_centre(tmp_path):
   stored one; codes for absent words."""
   workdir, prepared = tiny_runs.workdir('vq'), tiny_set.prepared()
   coded = codebook.load(workdir, prepared)
-  mean_cf = np.array(checkpoints.load_meta(workdir)['centre_cf'], np.float32)
+  mean_cf = np.array(checkpoints.load_meta(workdir)['mean_of']['made'], np.float32)
   centre = batches.Centre(np.stack([mean_cf] * 6), False)
   want = batches.sentence_arrays(prepared, np.arange(36), None, centre)['words']
   np.testing.assert_allclose(coded.words.spectrum_nf, want.spectrum_nf, atol=1e-6)

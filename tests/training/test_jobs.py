@@ -124,7 +124,7 @@ def test_classes_and_centre_come_from_the_prepared_set(fit, tmp_path):
   jobs.run(job, [prepared.path], str(tmp_path))
   assert fit['task'].model.classes == 3 and fit['meta']['labels'] == list(tiny_set.LABELS)
   centre = batches.make_centre(prepared, 'training', range(4))  # sessions of s0 and s1
-  np.testing.assert_allclose(fit['meta']['centre_cf'], centre.mean_scf[0], atol=1e-6)
+  np.testing.assert_allclose(fit['meta']['mean_of']['made'], centre.mean_scf[0], atol=1e-6)
   rows = np.concatenate([tiny_set.rows_of(s) for s in ('s0', 's1')])
   seen = np.concatenate([fit['batches'](step)['index'] for step in range(12)])
   assert set(seen) <= set(prepared.segments['first_sentence'][rows])
