@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from absl import logging
 import numpy as np
 
-from aemg_jax.data import alignment, splits
+from aemg_jax.data import montage, placement, splits
 from aemg_jax.sentences import cache
 from aemg_jax.sentences.words import Words
 
@@ -20,11 +21,13 @@ class Centre:
     mean_scf: one row per session of the prepared set; under 'training' equal rows for all sessions of
       one built set.
     transductive: the mean of a session uses all of that session's unlabelled words.
-    element_s: [n_session] ring orientation of each session (see `alignment.dihedral`), if aligned.
+    element_s: [n_session] how each session's montage is worn (row of `montage.elements`), if aligned.
+    worn: the montage of the aligned sessions.
   """
   mean_scf: np.ndarray
   transductive: bool
   element_s: np.ndarray | None = None
+  worn: montage.Montage | None = None
 
 
 def make_centre(prepared: cache.Prepared, kind: str, train_sessions: Sequence[int]) -> Centre:
@@ -79,29 +82,34 @@ def centred(words: Words, session_b: np.ndarray, centre: Centre) -> Words:
                          amplitude_n=amplitude_bn.astype(np.float32))
   if centre.element_s is None:
     return words
-  return alignment.permute_words(words, centre.element_s[session_b], centre.mean_scf.shape[1])
+  return montage.permute_words(words, centre.element_s[session_b], centre.worn)
 
 
 def aligned(prepared: cache.Prepared, centre: Centre, train_rows: Sequence[int],
             target_rows: Sequence[int]) -> Centre:
-  """The centre with every session's place on the ring: labels of train_rows, target_rows unlabelled.
+  """The centre with every session's place in the frame: labels of train_rows, target_rows unlabelled.
+
+  Where the rows have several montages, or one of which nothing turns, the data are left alone.
 
   Args:
-    prepared: a set whose channels are one full ring.
+    prepared: a set.
     centre: of each 'session'; a training mean would be in the raw frame.
     train_rows, target_rows: segments.
   """
   if not centre.transductive:
     raise ValueError("aligned: expected the centre of each 'session'")
-  channels = alignment.ring_channels(prepared.segments)
+  worn = montage.common(prepared.segments, [*train_rows, *target_rows])
+  if worn is None:
+    logging.info('alignment: no ring or grid that all segments share: left as it is')
+    return centre
   data = sentence_arrays(prepared, [*train_rows, *target_rows], None, centre)
   subject_b = splits.column_keys(prepared.segments, 'subject')[data['segment']]
-  model, placed = alignment.fit_and_place(
-      data['words'], data['label'], subject_b, np.isin(data['segment'], train_rows), channels)
+  model, placed = placement.fit_and_place(
+      data['words'], data['label'], subject_b, np.isin(data['segment'], train_rows), worn)
   found = {s: model.element_of(s) for s in model.subject_s} | {s: p.element for s, p in placed.items()}
   subject_s = splits.column_keys(prepared.sessions, 'subject')
   element_s = np.array([found[s] if s in found else 0 for s in subject_s], np.int32)
-  return dataclasses.replace(centre, element_s=element_s)
+  return dataclasses.replace(centre, element_s=element_s, worn=worn)
 
 
 def sentence_arrays(prepared: cache.Prepared, segment_rows: Sequence[int],
@@ -164,11 +172,14 @@ class SentenceSource:
     return len(self._rows)
 
   def __getitem__(self, i: int) -> dict:
-    row = int(self._rows[i])
-    stored = self._prepared.sentences.read([row])
+    return self.__getitems__([i])[0]
+
+  def __getitems__(self, places: Sequence[int]) -> list[dict]:
+    """Many sentences in one read, for the loader."""
+    rows = self._rows[np.asarray(places)]
+    stored = self._prepared.sentences.read(rows)
     segment_b = stored['segment']
-    session_b = self._prepared.segments['session_index'][segment_b]
-    words = centred(cache.as_words(stored), session_b, self._centre)
-    return {'words': Words(*(x[0] for x in words)),
-            'label': np.int32(self._prepared.segments['label'][segment_b[0]]),
-            'index': np.int32(row), 'weight': np.float32(1)}
+    words = centred(cache.as_words(stored), self._prepared.segments['session_index'][segment_b], self._centre)
+    label_b = self._prepared.segments['label'][segment_b]
+    return [{'words': Words(*(x[b] for x in words)), 'label': np.int32(label_b[b]), 'index': np.int32(row),
+             'weight': np.float32(1)} for b, row in enumerate(rows)]

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.linear_model import RidgeClassifier
 
 from aemg_jax import config as config_lib
-from aemg_jax.data import alignment, batches, splits
+from aemg_jax.data import batches, montage, splits
 from aemg_jax.evaluation import figure_data
 from aemg_jax.models import quantiser
 from aemg_jax.models.vq_autoencoder import VQAutoencoder, VQConfig
@@ -133,10 +133,12 @@ def histogram_probe(coded: Coded, prepared: cache.Prepared, folds: Sequence[spli
 def _placed(feature, coded: Coded, prepared: cache.Prepared, train, test) -> np.ndarray:
   """Histograms with each wearer's channels turned to the training wearers' frame."""
   centre = batches.aligned(prepared, batches.make_centre(prepared, 'session', ()), train, test)
-  channels = coded.model.encoder.max_channels
-  order = alignment.dihedral(channels)[centre.element_s[prepared.segments['session_index']]]
-  blocks = feature.reshape(len(feature), channels, -1)
-  return np.take_along_axis(blocks, order[:, :, None], axis=1).reshape(feature.shape)
+  if centre.element_s is None:
+    return feature
+  order = montage.elements(centre.worn)[centre.element_s[prepared.segments['session_index']]]
+  blocks = feature.reshape(*order.shape, -1)
+  placed = np.take_along_axis(blocks, np.maximum(order, 0)[:, :, None], axis=1)
+  return np.where(order[:, :, None] == montage.ABSENT, 0, placed).reshape(feature.shape)
 
 
 def measure(coded: Coded, prepared: cache.Prepared, folds: Sequence[splits.Fold], workdir: str) -> None:
@@ -148,7 +150,7 @@ def measure(coded: Coded, prepared: cache.Prepared, folds: Sequence[splits.Fold]
   share = count_k[count_k > 0] / count_k.sum()
   variance = {t: explained_variance(coded, t, row_b) for t in coded.model.targets}
   probe = histogram_probe(coded, prepared, folds, align=False)
-  aligned = histogram_probe(coded, prepared, folds, align=True) if _one_ring(prepared) else None
+  aligned = histogram_probe(coded, prepared, folds, align=True) if _turns(prepared) else None
   found = {
       'codes': len(count_k), 'codes_used': int((count_k > 0).sum()),
       'used_share': float((count_k > 0).mean()), 'perplexity': float(np.exp(-(share * np.log(share)).sum())),
@@ -171,11 +173,6 @@ def measure(coded: Coded, prepared: cache.Prepared, folds: Sequence[splits.Fold]
                found['histogram_probe_aligned'])
 
 
-def _one_ring(prepared: cache.Prepared) -> bool:
-  """Whether the channels are one full ring; other montages are left alone."""
-  try:
-    alignment.ring_channels(prepared.segments)
-  except ValueError as error:
-    logging.info('codebook: no aligned probe: %s', error)
-    return False
-  return True
+def _turns(prepared: cache.Prepared) -> bool:
+  """Whether the montage can be worn in several ways; others are left alone."""
+  return montage.common(prepared.segments, np.arange(len(prepared.segments['label']))) is not None
