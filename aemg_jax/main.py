@@ -53,11 +53,15 @@ def _train() -> None:
 
 
 def _evaluate() -> None:
-  from aemg_jax.evaluation import evaluate, fatigue
+  from aemg_jax.evaluation import evaluate, fatigue, motion_fatigue
   _need(workdir=_WORKDIR.value)
   if _CONFIG.value is not None and 'transferred' in _CONFIG.value:  # a field of fatigue's config alone
     _need(data_dir=_DATA_DIR.value)
     fatigue.run(_config(fatigue.FatigueConfig), _DATA_DIR.value, _WORKDIR.value)
+    return
+  if _CONFIG.value is not None and 'motion' in _CONFIG.value:  # likewise
+    _need(data_dir=_DATA_DIR.value)
+    motion_fatigue.run(_config(motion_fatigue.MotionFatigueConfig), _DATA_DIR.value, _WORKDIR.value)
     return
   evaluate.run(_config(evaluate.EvaluateConfig), _WORKDIR.value, _CHECKPOINT.value,
                _TOKENISER.value, _SPLIT.value)

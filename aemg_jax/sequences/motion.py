@@ -32,7 +32,7 @@ class MotionConfig:
     frames, stride: of a window, and between windows, in samples.
     fatigued_from: a window is fatigued if the rating is at least this (CR-10) in all of it, rested if in
       none; one that the moment crosses is dropped.
-    rate_hz: that the recordings must have, within 1 %; 0 takes any.
+    rate_hz: that the recordings must have, within 1 %.
     min_valid: a window of which a smaller share of feature values is valid is dropped.
     keypoints, kinematics: of key points. Of an IMU only `kinematics.smooth_frames` is used.
   """
@@ -51,6 +51,8 @@ class MotionConfig:
     for name in ('frames', 'stride'):
       if getattr(self, name) < 1:
         raise ValueError(f'MotionConfig.{name}: got {getattr(self, name)}, expected 1 or more')
+    if not self.rate_hz > 0:
+      raise ValueError(f'MotionConfig.rate_hz: got {self.rate_hz}, expected more than 0')
 
 
 class Motion(NamedTuple):
@@ -121,7 +123,7 @@ def motion_of(record: Record, config: MotionConfig) -> Motion:
   """
   if record.kind != config.kind:
     raise ValueError(f'{record.record_id}: kind: got {record.kind!r}, expected {config.kind!r}')
-  if config.rate_hz and abs(record.rate_hz / config.rate_hz - 1) > 0.01:
+  if abs(record.rate_hz / config.rate_hz - 1) > 0.01:
     raise ValueError(f'{record.record_id}: rate_hz: got {record.rate_hz:g}, expected {config.rate_hz:g}')
   if config.kind == 'imu':
     used = [i for i, sensor in enumerate(record.sensors) if sensor.unit in IMU_UNITS]

@@ -16,7 +16,8 @@ class OptimConfig:
 
   Attributes:
     learning_rate: peak.
-    schedule: 'cosine' to `end_value`, or 'constant'; both after a linear warm-up from 0.
+    schedule: after a linear warm-up from 0: 'cosine' to `end_value`; 'constant'; or 'stairs',
+      which is multiplied by `stair_factor` after every `stair_steps` updates.
     warmup_steps: updates of warm-up.
     end_value: learning rate at the last step of 'cosine'.
     b1, b2, eps: Adam's.
@@ -28,6 +29,8 @@ class OptimConfig:
   learning_rate: float = 5e-4
   schedule: str = 'cosine'
   warmup_steps: int = 0
+  stair_steps: int = 0
+  stair_factor: float = 0.1
   end_value: float = 1e-5
   b1: float = 0.9
   b2: float = 0.999
@@ -38,9 +41,12 @@ class OptimConfig:
   frozen: tuple[str, ...] = ()
 
   def __post_init__(self):
-    if self.schedule not in ('cosine', 'constant'):
+    if self.schedule not in ('cosine', 'constant', 'stairs'):
       raise ValueError(f'OptimConfig.schedule: got {self.schedule!r}, '
-                       "expected 'cosine' or 'constant'")
+                       "expected 'cosine' or 'constant' or 'stairs'")
+    if (self.stair_steps > 0) != (self.schedule == 'stairs'):
+      raise ValueError(f'OptimConfig.stair_steps: got {self.stair_steps} with schedule '
+                       f"{self.schedule!r}, expected 1 or more with 'stairs' and 0 without")
     for name in ('learning_rate', 'eps'):
       if not getattr(self, name) > 0:
         raise ValueError(f'OptimConfig.{name}: got {getattr(self, name)}, expected above 0')
@@ -59,6 +65,9 @@ def learning_rate(config: OptimConfig, total_steps: int) -> optax.Schedule:
                      f'expected less than the {total_steps} steps of the run')
   if config.schedule == 'constant':
     after = optax.constant_schedule(config.learning_rate)
+  elif config.schedule == 'stairs':
+    after = optax.exponential_decay(config.learning_rate, config.stair_steps, config.stair_factor,
+                                    staircase=True)
   else:
     after = optax.cosine_decay_schedule(config.learning_rate, total_steps - config.warmup_steps,
                                         alpha=config.end_value / config.learning_rate)

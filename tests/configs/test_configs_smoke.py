@@ -20,7 +20,7 @@ from tests import tiny_set
 FOLDER = pathlib.Path(common.__file__).parent
 OF = {'prepare': ViewsConfig, 'vq': jobs.JobConfig, 'masked': jobs.JobConfig,
       'gesture_model': jobs.JobConfig, 'gesture': EvaluateConfig}
-ELSEWHERE = {'fatigue_former'}  # tests/evaluation/test_fatigue.py
+ELSEWHERE = {'fatigue_former', 'kinematics_fatigue'}  # tests/evaluation
 MIXTURE = 'myo_armband+uci_emg/distinct+ninapro/db1+ninapro/db2'
 MIXED = {'prepare', 'vq', 'masked'}  # the configs that take several sets
 VARIANTS = [None, 'ninapro/db1', 'hyser/pr_dynamic,channels=12'] + [

@@ -60,7 +60,8 @@ def test_the_papers_network_has_the_papers_sizes():
   """Catches: another stride, padding, width or a bias too many in the defaults."""
   assert PAPER.posture.sides(20, 3) == (20, 20, 10, 4, 1)
   assert PAPER.image.sides(87, 3) == (87, 87, 44, 22) and PAPER.image.sides(6, 3) == (6, 6, 3, 2)
-  inputs = jax.eval_shape(lambda: MotionBatch(jnp.zeros((1, 450, 87, 6)), jnp.zeros((1, 450, 20, 20, 20), bool)))
+  zeros = lambda: MotionBatch(jnp.zeros((1, 450, 87, 6)), jnp.zeros((1, 450, 20, 20, 20), bool))
+  inputs = jax.eval_shape(zeros)
   shapes = lambda config: jax.eval_shape(build(config).init, jax.random.key(0), inputs)['params']
   params = shapes(PAPER)
   posture = 27 * (1 * 8 + 8 * 12 + 12 * 16 + 16 * 20) + 2 * (8 + 12 + 16 + 20)
@@ -94,8 +95,9 @@ def test_blocks_are_those_of_flax_in_value_gradient_and_moments():
   def plain(params, x_bt):
     x_nd, moments = x_bt.reshape(12, *x_bt.shape[2:]), []
     for i in range(3):
-      x_nd = nn.Conv(blocks.channels[i], (3, 3), blocks.strides[i], [(blocks.paddings[i],) * 2] * 2, use_bias=False
-                     ).apply({'params': {'kernel': params[f'kernel_{i}']}}, x_nd)
+      conv = nn.Conv(blocks.channels[i], (3, 3), blocks.strides[i], [(blocks.paddings[i],) * 2] * 2,
+                     use_bias=False)
+      x_nd = conv.apply({'params': {'kernel': params[f'kernel_{i}']}}, x_nd)
       moments.append((x_nd.mean((0, 1, 2)), x_nd.var((0, 1, 2))))
       norm = {'scale': params[f'scale_{i}'], 'bias': params[f'bias_{i}']}
       stats = {'mean': jnp.zeros(blocks.channels[i]), 'var': jnp.ones(blocks.channels[i])}
