@@ -35,6 +35,22 @@ def augment(words: Words, keys_b: jax.Array, config: AugmentConfig, max_channels
   return jax.vmap(lambda w, k: _augment_one(w, k, config, max_channels))(words, keys_b)
 
 
+def single_slots(words: Words, max_channels: int) -> Words:
+  """Each slot as a sentence of its own, at the first time: leading b becomes b * slots.
+
+  Args:
+    words: leading b; word n is in slot n // max_channels. Absent slots become absent sentences.
+    max_channels: C of the grid.
+  """
+  b, n = words.valid_n.shape
+  slots = n // max_channels
+  cut = jax.tree.map(lambda x: x.reshape(b * slots, max_channels, *x.shape[2:]),
+                     words._replace(bin_valid_f=None, fallback=None))
+  return cut._replace(time_n=jnp.where(cut.valid_n, 1, 0).astype(words.time_n.dtype),
+                      bin_valid_f=jnp.repeat(words.bin_valid_f, slots, axis=0),
+                      fallback=jnp.repeat(words.fallback, slots, axis=0))
+
+
 def _augment_one(words: Words, key: jax.Array, config: AugmentConfig, max_channels: int) -> Words:
   gain_key, common_key, noise_key, drop_key, crop_key = jax.random.split(key, 5)
   slots = words.valid_n.shape[0] // max_channels
