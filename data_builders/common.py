@@ -1,15 +1,16 @@
-"""What every builder shares: the features of a `Record`, and the machinery round one parser.
+"""What every builder shares: the machinery round one parser.
 
 A builder supplies `_jobs` (which files to parse) and `_parser` (one job -> records and rejects);
-`intake` parses in parallel, drops duplicates and counts rejects. The shards are written in order of
-`record_id`, one record at a time: no shuffling, so TFDS needs no TensorFlow at any size. With a Beam
-runner the shards are written by its workers (`on_beam`).
+`intake` parses and encodes in parallel, drops duplicates and counts rejects. The shards are written
+in order of `record_id`, one record at a time: no shuffling, so TFDS needs no TensorFlow at any size.
+With a Beam runner TFDS writes the shards on its workers (`on_beam`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 import os
 from typing import Any
@@ -19,65 +20,15 @@ from aemg_jax.records import Record
 from etils import epath
 import numpy as np
 import tensorflow_datasets as tfds
-from tensorflow_datasets.core import writer as tfds_writer
-from tensorflow_datasets.proto import tf_example_pb2
 from tqdm import tqdm
 
-from data_builders import croissant, on_beam
-from data_builders.intake import Intake, parse_all, parse_outlined, shard_jobs
+from data_builders import croissant, features, on_beam
+from data_builders.intake import (
+    Intake, Schema, parse_all, parse_encoded, parse_outlined, shard_jobs)
 from data_builders.jobs import REJECTS_FILE, Job, Reject
 from data_builders.raw import content_sha256
 
 SPLIT = 'train'
-
-
-def record_features(n_channels: int | None, dtype: Any) -> tfds.features.FeaturesDict:
-  """Features that hold every field of a `Record` with `n_channels` channels (None: any number).
-
-  Numbers that must not lose bits (rates, scales, angles) are raw float64 bytes: a TFDS example
-  would otherwise keep them as float32.
-  """
-  raw = tfds.features.Encoding.BYTES
-  scalar = lambda: tfds.features.Tensor(shape=(), dtype=np.float64, encoding=raw)
-  column = lambda kind: tfds.features.Tensor(shape=(None,), dtype=kind, encoding=raw)
-  texts = lambda: tfds.features.Sequence(tfds.features.Text())
-  return tfds.features.FeaturesDict({
-      'record_id': tfds.features.Text(),
-      'dataset': tfds.features.Text(),
-      'subject': tfds.features.Text(),
-      'session': tfds.features.Text(),
-      'repetition': np.int64,
-      'kind': tfds.features.Text(),
-      'signal': tfds.features.Tensor(shape=(None, n_channels), dtype=dtype, encoding=raw,
-                                     doc='[T, C] as stored by the source'),
-      'rate_hz': scalar(),
-      'bandwidth_hz': scalar(),
-      'is_envelope': np.bool_,
-      'sensors': {'name': texts(), 'ring': column(np.int64), 'angle_deg': column(np.float64),
-                  'row': column(np.int64), 'column': column(np.int64), 'unit': texts(),
-                  'scale': column(np.float64)},
-      'labels': {'start': column(np.int64), 'stop': column(np.int64), 'name': texts()},
-      'annotations': {'start': column(np.int64), 'stop': column(np.int64), 'name': texts(),
-                      'value': column(np.float64)},
-      'licence': tfds.features.Text(),
-  })
-
-
-def to_example(record: Record) -> dict[str, Any]:
-  """The feature dictionary of a record; `aemg_jax.sources` turns it back."""
-  example = {f.name: getattr(record, f.name) for f in dataclasses.fields(Record)}
-  example['signal'] = example.pop('signal_tc')
-  for field, whole, real in (('sensors', ('ring', 'row', 'column'), ('angle_deg', 'scale')),
-                             ('labels', ('start', 'stop'), ()),
-                             ('annotations', ('start', 'stop'), ('value',))):
-    spans = example[field]
-    columns = {name: np.array([getattr(s, name) for s in spans], np.int64) for name in whole}
-    columns |= {name: np.array([getattr(s, name) for s in spans], np.float64) for name in real}
-    columns['name'] = [s.name for s in spans]
-    if field == 'sensors':
-      columns['unit'] = [s.unit for s in spans]
-    example[field] = columns
-  return example
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,11 +133,12 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
   def _info(self) -> tfds.core.DatasetInfo:
     return self.dataset_info_from_configs(
-        features=record_features(*self._channels_and_dtype()), supervised_keys=None,
+        features=features.record_features(*self._channels_and_dtype()), supervised_keys=None,
         homepage=self.HOMEPAGE, license=self.LICENCE, disable_shuffling=True,
         metadata=tfds.core.MetadataDict())
 
-  def _shard_iterators_per_split(self, dl_manager):
+  def _shards(self, dl_manager: tfds.download.DownloadManager) -> list[Sequence[Job]]:
+    """The jobs of each shard; checks the raw files and begins to count."""
     folders = self._raw_dirs or self._locate_raw(dl_manager)
     jobs = self._jobs(folders)
     raw_sha256 = '' if self.GENERATED else content_sha256(self._raw_files(jobs))
@@ -200,13 +152,15 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     self._intake = Intake(self.name, self.KNOWN_REJECTS, self._skip_bad)
     self._raw_metadata = {'raw_sha256': raw_sha256, 'raw_is_published': published}
     self._bar.reset(len(jobs))
-    shards = shard_jobs(jobs)
-    if self._beam is None:
-      return {SPLIT: [lambda part=part: self._examples(part) for part in shards]}
-    parse, folder = self._outlined_parser(), epath.Path(self.data_dir)
+    return shard_jobs(jobs)
+
+  def _shard_iterators_per_split(self, dl_manager):
+    """For TFDS to write on Beam."""
+    shards, folder = self._shards(dl_manager), epath.Path(self.data_dir)
+    parse = functools.partial(parse_outlined, self._parser(), self._schema())
     kept = on_beam.admit(self._beam, folder, parse, shards, self._intake)
     self._shard_lengths = [len(ids) for ids in kept]
-    return {SPLIT: [on_beam.Shard(parse, to_example, part, ids)
+    return {SPLIT: [on_beam.Shard(parse, features.to_example, part, ids)
                     for part, ids in zip(shards, kept, strict=True)]}
 
   def _locate_raw(self, dl_manager: tfds.download.DownloadManager) -> list[str]:
@@ -218,20 +172,35 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     folders = dl_manager.download_and_extract(list(self.urls()))
     return [os.fspath(f) for f in (folders if isinstance(folders, list) else [folders])]
 
-  def _outlined_parser(self) -> Callable[[Job], Sequence[Any]]:
-    return functools.partial(parse_outlined, self._parser(), frozenset(self.LABEL_NAMES))
+  def _schema(self) -> Schema:
+    channels, dtype = self._channels_and_dtype()
+    return Schema(frozenset(self.LABEL_NAMES), channels, np.dtype(dtype).name)
 
-  def _examples(self, jobs: Sequence[Job]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for job, items in parse_all(self._outlined_parser(), jobs, self._workers):
+  def _write_shards(self, shards: Sequence[Sequence[Job]]) -> None:
+    """Parses and writes here, all shards with one pool of workers; what TFDS does on Beam."""
+    parse = functools.partial(parse_encoded, self._parser(), self._schema())
+    parsed = parse_all(parse, list(itertools.chain(*shards)), self._workers)
+    template, writer = self._get_filename_template(split_name=SPLIT), self._example_writer()
+    paths, lengths = [], []
+    for i, jobs in enumerate(shards):
+      before = self._intake.n_records
+      paths.append(template.sharded_filepath(shard_index=i, num_shards=len(shards)))
+      writer.write(paths[-1], self._taken(itertools.islice(parsed, len(jobs))))
+      lengths.append(self._intake.n_records - before)
+    self.info.set_splits(tfds.core.SplitDict([tfds.core.SplitInfo(
+        name=SPLIT, shard_lengths=lengths, num_bytes=sum(p.stat().length for p in paths),
+        filename_template=template)]))
+
+  def _taken(self, parsed: Iterator[tuple[Job, Sequence[Any]]]) -> Iterator[tuple[str, bytes]]:
+    for _, items in parsed:
       self._bar.update()
-      for outline, record in items:
+      for outline, data in items:
         if self._intake.take(outline):
-          example = to_example(record)
-          yield record.record_id, example
-          example.clear()  # TFDS keeps those of a shard until it has counted them
+          yield outline.record_id, data
 
-  def _example_writer(self) -> tfds_writer.ExampleWriter:
-    return _SortedWriter(file_format=self.info.file_format)
+  def _example_writer(self):
+    kind = features.Writer if self._beam is None else features.SortedWriter
+    return kind(file_format=self.info.file_format)
 
   def _log_download_bytes(self) -> None:
     """TFDS's own prints an unknown size here."""
@@ -243,7 +212,10 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """Adds to TFDS's: refuses an empty result, and writes counts and checksums into the set."""
     self._beam = on_beam.settings(download_config)
     with tqdm(desc=f'parse {self.name}', unit='file', disable=not self._progress) as self._bar:
-      super()._download_and_prepare(dl_manager, download_config)
+      if self._beam is None:
+        self._write_shards(self._shards(dl_manager))
+      else:
+        super()._download_and_prepare(dl_manager, download_config)
     counts = self._intake.finish()
     folder = epath.Path(self.data_dir)  # TFDS's incomplete folder: renamed when all is written
     if self._beam is not None:
@@ -258,21 +230,6 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     summary = self.builder_config.description if self.builder_config else type(self).__doc__
     (folder / croissant.FILE).write_text(croissant.describe(
         self.info, summary, shards, self.LICENCE, self.HOMEPAGE))
-
-
-class _SortedWriter(tfds_writer.ExampleWriter):
-  """Writes each example with its features in order of name.
-
-  TFDS leaves that order to protobuf, which draws it anew in each process: the same records would
-  give other bytes, and so another fingerprint, on every build.
-  """
-
-  def write(self, path, examples):
-    return super().write(path, ((key, _sort_features(data)) for key, data in examples))
-
-
-def _sort_features(data: bytes) -> bytes:
-  return tf_example_pb2.Example.FromString(data).SerializeToString(deterministic=True)
 
 
 def file_sha256(path: epath.Path) -> str:

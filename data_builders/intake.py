@@ -1,7 +1,7 @@
 """Between a parser and the writer: parallel parsing in order, duplicates, rejects, counts."""
 
 import collections
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import concurrent.futures
 import dataclasses
 import hashlib
@@ -12,11 +12,26 @@ from absl import logging
 from aemg_jax.records import Record, validate
 import numpy as np
 
+from data_builders.encoding import encode
 from data_builders.jobs import DUPLICATE, INVALID_RECORD, UNKNOWN_LABEL, Job, Reject
 
 BYTES_PER_SHARD = 256 << 20
 JOBS_PER_TASK = 16
 BYTES_PER_TASK = 64 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Schema:
+  """What every record of a set has in common.
+
+  Attributes:
+    label_names: that may occur.
+    channels: of the signal; None: any number.
+    dtype: of the signal.
+  """
+  label_names: frozenset[str]
+  channels: int | None
+  dtype: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +53,7 @@ class Outline:
   sha256: str
 
 
-def outline(job: Job, item: Record | Reject, label_names: Collection[str]) -> Outline | Reject:
+def outline(job: Job, item: Record | Reject, schema: Schema) -> Outline | Reject:
   """Validates a parsed item by itself; what depends on others is `Intake`'s."""
   if isinstance(item, Reject):
     return item
@@ -47,19 +62,30 @@ def outline(job: Job, item: Record | Reject, label_names: Collection[str]) -> Ou
   except ValueError as error:
     return Reject(job.name, INVALID_RECORD, str(error))
   labels = tuple(label.name for label in item.labels)
-  unknown = sorted(set(labels) - set(label_names))
+  unknown = sorted(set(labels) - schema.label_names)
   if unknown:
-    return Reject(job.name, UNKNOWN_LABEL, f'got {unknown}, expected {sorted(label_names)}')
-  digest = hashlib.sha256(f'{item.signal_tc.dtype} {item.signal_tc.shape}'.encode())
+    return Reject(job.name, UNKNOWN_LABEL, f'got {unknown}, expected {sorted(schema.label_names)}')
+  dtype, shape = item.signal_tc.dtype, item.signal_tc.shape
+  if dtype != np.dtype(schema.dtype) or schema.channels not in (None, shape[1]):
+    return Reject(job.name, INVALID_RECORD, f'signal of {shape[1]} channels of {dtype}, expected'
+                  f' {schema.channels or "any number"} of {schema.dtype}')
+  digest = hashlib.sha256(f'{dtype} {shape}'.encode())
   digest.update(np.ascontiguousarray(item.signal_tc).data)
   return Outline(job.name, item.record_id, item.subject, item.n_samples / item.rate_hz, labels,
                  digest.hexdigest())
 
 
-def parse_outlined(parse: Callable[[Job], Sequence[Record | Reject]], label_names: Collection[str],
+def parse_outlined(parse: Callable[[Job], Sequence[Record | Reject]], schema: Schema,
                    job: Job) -> list[tuple[Outline | Reject, Record | Reject]]:
   """What comes of a job, each with its outline: the work that any process can do."""
-  return [(outline(job, item, label_names), item) for item in parse(job)]
+  return [(outline(job, item, schema), item) for item in parse(job)]
+
+
+def parse_encoded(parse: Callable[[Job], Sequence[Record | Reject]], schema: Schema,
+                  job: Job) -> list[tuple[Outline | Reject, bytes]]:
+  """The same with the bytes to write instead of the record; none of a reject."""
+  return [(its, encode(item) if isinstance(its, Outline) else b'')
+          for its, item in parse_outlined(parse, schema, job)]
 
 
 class Intake:

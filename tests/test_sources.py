@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import dataset_metadata
 
 from data_builders import build as build_lib
-from data_builders import common
+from data_builders import common, features
 from data_builders.jobs import Job
 from tests.test_records import make_record
 
@@ -81,10 +81,10 @@ def test_every_field_comes_back_to_the_bit(built):
 
 def test_a_record_has_no_field_that_the_features_lack():
   """A field added to the contract that the builders forget to store."""
-  names = set(common.record_features(2, np.int16))
+  names = set(features.record_features(2, np.int16))
   assert names == {f.name for f in dataclasses.fields(Record)} - {'signal_tc'} | {'signal'}
   for field, cls in (('sensors', Sensor), ('labels', Label), ('annotations', Annotation)):
-    assert set(common.record_features(2, np.int16)[field]) == {
+    assert set(features.record_features(2, np.int16)[field]) == {
         f.name for f in dataclasses.fields(cls)}
 
 

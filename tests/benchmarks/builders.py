@@ -94,20 +94,32 @@ def measure(name: str, archive: pathlib.Path, folder: pathlib.Path, repeats: int
     n_bytes = sum(job.n_bytes for job in jobs)
     read = timed(lambda: [READERS[name](job.path) for job in jobs], repeats)
 
-    def build() -> None:
+    def read_archive() -> None:
+      with raw.open_raw(str(archive), str(folder)) as again:
+        for job in builder._jobs([again]):
+          READERS[name](job.path)
+
+    def build(source: str) -> None:
       shutil.rmtree(folder / 'built', ignore_errors=True)
-      build_lib.build(name, str(folder / 'built'), top, progress=False)
-    built = timed(build, repeats)
+      build_lib.build(name, str(folder / 'built'), source, progress=False)
+    built = timed(lambda: build(top), repeats)
+    read_packed = timed(read_archive, repeats)
+    built_packed = timed(lambda: build(str(archive)), repeats)
     records = read_records(next(p.parent for p in (folder / 'built').rglob('metadata.json')))
     order = np.random.default_rng(0).integers(len(records), size=READS).tolist()
     n_read = sum(records[i].signal_tc.nbytes for i in order)
     again = timed(lambda: sum(len(records[i].labels) for i in order), repeats)
     share = read['cpu_s'] / built['cpu_s']
+    packed_share = read_packed['cpu_s'] / built_packed['cpu_s']
     return {'set': name, 'files': len(jobs), 'raw_mb': round(n_bytes / 1e6, 2),
             'signal_mb': round(sum(r.signal_tc.nbytes for r in records) / 1e6, 2),
             'records': len(records), 'read': speed(read, n_bytes, len(jobs)),
             'build': speed(built, n_bytes, len(records)),
             'share_of_reading': round(share, 3), 'reaches_target': share >= TARGET,
+            'read_archive': speed(read_packed, n_bytes, len(jobs)),
+            'build_archive': speed(built_packed, n_bytes, len(records)),
+            'share_of_reading_archive': round(packed_share, 3),
+            'reaches_target_archive': packed_share >= TARGET,
             'random_read': speed(again, n_read, READS)}
 
 

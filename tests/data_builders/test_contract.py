@@ -6,11 +6,12 @@ import pathlib
 
 from aemg_jax.records import validate
 from aemg_jax.sources import read_records
+import numpy as np
 import pytest
 from tensorflow_datasets.core import dataset_metadata
 
 from data_builders import build as build_lib
-from data_builders import gestures
+from data_builders import encoding, features, gestures
 from tests.data_builders.contract_table import ROWS, Row
 
 FOLDER = pathlib.Path(build_lib.__file__).parent
@@ -80,6 +81,15 @@ def test_counts_agree_with_the_records(built):
   rejects = json.loads((source.path / 'rejects.json').read_text())
   assert rejects['reject_counts'] == source.meta.reject_counts
   assert sum(source.meta.reject_counts.values()) == len(source.meta.rejects)
+
+
+def test_records_are_encoded_as_tfds_does_it(built):
+  """A field, an order or a length that our encoder writes otherwise: other bytes than with Beam."""
+  row, _, records = built
+  tfds_features = features.record_features(row.channels, np.dtype(row.dtype).type)
+  for record in records[:4]:
+    expected = tfds_features.serialize_example(features.to_example(record))
+    assert encoding.encode(record) == features.sort_features(expected)
 
 
 def test_dummy_data_are_what_their_script_writes(built, tmp_path):

@@ -17,7 +17,8 @@ def make_intake(skip_bad=False):
 
 def take(taken, record):
   """Whether the record is taken."""
-  return taken.take(intake.outline(JOB, record, ('rest', 'fist')))
+  schema = intake.Schema(frozenset({'rest', 'fist'}), None, str(record.signal_tc.dtype))
+  return taken.take(intake.outline(JOB, record, schema))
 
 
 @pytest.mark.parametrize('record, reason, expected', [
@@ -34,6 +35,19 @@ def test_a_bad_record_stops_by_file_name_or_is_counted(record, reason, expected)
   tolerant = make_intake(skip_bad=True)
   assert not take(tolerant, record)
   assert [(r.name, r.reason) for r in tolerant.rejects] == [('raw/a.csv', reason)]
+
+
+@pytest.mark.parametrize('channels, dtype, expected', [
+    (3, 'float32', '2 channels of float32, expected 3 of float32'),
+    (2, 'int16', '2 channels of float32, expected 2 of int16'),
+    (None, 'float64', 'expected any number of float64')])
+def test_a_signal_of_another_kind_is_a_reject(channels, dtype, expected):
+  """One recording of other channels in a set: bytes that decode to another signal."""
+  record = make_record(signal_tc=np.ones((20, 2), np.float32))
+  schema = intake.Schema(frozenset({'rest', 'fist'}), channels, dtype)
+  item = intake.outline(JOB, record, schema)
+  assert item.reason == 'invalid record' and expected in item.detail
+  assert intake.parse_encoded(lambda job: [record], schema, JOB) == [(item, b'')]
 
 
 def test_records_out_of_order_are_our_bug():
