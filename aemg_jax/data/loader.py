@@ -87,21 +87,28 @@ class Prefetch:
     batches: step -> batch; only ever called by one thread at a time, in order.
     stop: batches from this number on are not computed ahead.
     depth: batches held ahead.
+    put: what the thread does with a batch that is ready, such as sending it to the devices.
   """
 
-  def __init__(self, batches: Callable[[int], Batch], stop: int, depth: int = 2):
+  def __init__(self, batches: Callable[[int], Batch], stop: int, depth: int = 2,
+               put: Callable[[Batch], PyTree] | None = None):
     self._batches, self._stop, self._depth = batches, stop, depth
+    self._put = put or (lambda batch: batch)
     self._pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix='prefetch')
     self._ahead: dict[int, concurrent.futures.Future] = {}
 
-  def __call__(self, step: int) -> Batch:
+  def __call__(self, step: int) -> PyTree:
     wanted = range(step, max(step + 1, min(step + 1 + self._depth, self._stop)))
     for k in [k for k in self._ahead if k not in wanted]:
       self._ahead.pop(k).cancel()
     for k in wanted:
       if k not in self._ahead:
-        self._ahead[k] = self._pool.submit(self._batches, k)
+        self._ahead[k] = self._pool.submit(lambda k=k: self._put(self._batches(k)))
     return self._ahead[step].result()
+
+  def again(self, step: int) -> Batch:
+    """The batch of any step as `batches` gives it, after those that are being computed."""
+    return self._pool.submit(self._batches, step).result()
 
   def close(self) -> None:
     self._pool.shutdown(wait=True, cancel_futures=True)

@@ -1,91 +1,175 @@
 """Checkpoints of a run, and the only user of orbax.
 
-    workdir/checkpoints/STEP/params      the model's parameters, restorable alone on any machine
+    workdir/checkpoints/STEP/params      the parameters to use, restorable alone on any machine
                             /extra       the task's other state (a codebook), likewise
                             /rest        step, key and optimiser state, as a flat {path: leaf}
-                            /meta        JSON: config, labels, fingerprint, ..., params_hash
+                            /meta        JSON: config, labels, ..., and a hash of each item
 
-Arrays are written as host numpy arrays, so no file depends on the number of devices.
+Arrays are written as host numpy arrays by process 0, so no file depends on the number of devices or
+processes. All processes read, so `workdir` must be a folder that all of them see.
+
+Where the optimiser averages the parameters, `params` holds the average, and `rest` those that are
+trained on.
 """
 
-import hashlib
+import concurrent.futures
 import os
 import pathlib
 import shutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from absl import logging
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from aemg_jax.training import items, parallel
+from aemg_jax.training.items import params_hash
 from aemg_jax.training.state import TrainState
 
 PyTree = Any
 FOLDER = 'checkpoints'
 SCORE = 'score'
 TEMPORARY = ocp.utils.TMP_DIR_SUFFIX
+DAMAGED = '.damaged'
 
 
 class Checkpoints:
-  """The checkpoints of one work directory; keeps the latest and the one of the lowest score."""
+  """The checkpoints of one work directory; keeps the latest and the one of the lowest score.
 
-  def __init__(self, workdir: str | os.PathLike, keep: int = 1, track_best: bool = False):
+  `save` copies the state and returns; a thread writes it. An error of that thread is raised by the
+  next call of `check`, `save` or `close`.
+  """
+
+  def __init__(self, workdir: str | os.PathLike, keep: int = 2, track_best: bool = False):
     """Opens or makes `workdir`/checkpoints, and removes what a killed run left half-written.
 
     Args:
       workdir: of the run.
-      keep: latest checkpoints kept.
+      keep: latest checkpoints kept; the one before the latest stands in if that is damaged.
       track_best: keep the one of the lowest score too; only then does `save` take a score.
     """
     self._path = os.path.join(os.path.abspath(workdir), FOLDER)
-    os.makedirs(self._path, exist_ok=True)
-    self._remove(lambda name: TEMPORARY in name)
+    self._writes = jax.process_index() == 0
+    self._manager = None
+    self._pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix='checkpoint')
+    self._pending: concurrent.futures.Future | None = None
+    if self._writes:
+      os.makedirs(self._path, exist_ok=True)
+      self._remove(lambda name: TEMPORARY in name)
+      self._manager = self._open(keep, track_best)
+
+  def _open(self, keep: int, track_best: bool) -> ocp.CheckpointManager:
     policies = [checkpoint_managers.LatestN(keep)]
     if track_best:
       policies.append(checkpoint_managers.BestN(
           get_metric_fn=_score, reverse=True, n=1, keep_checkpoints_without_metrics=False))
-    self._manager = ocp.CheckpointManager(self._path, options=ocp.CheckpointManagerOptions(
+    return ocp.CheckpointManager(self._path, options=ocp.CheckpointManagerOptions(
         preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
-        best_fn=_score if track_best else None, best_mode='min', enable_async_checkpointing=False))
+        best_fn=_score if track_best else None, best_mode='min', create=False,
+        enable_async_checkpointing=False,  # the thread of `save` is what makes it so
+        multiprocessing_options=_alone()))
 
   @property
   def path(self) -> str:
     return self._path
 
   def latest_step(self) -> int | None:
+    """The newest step, on process 0."""
+    self._wait()
     return self._manager.latest_step()
 
   def best_step(self) -> int | None:
-    """The step of the lowest score, None if none was saved with one."""
+    """The step of the lowest score, on process 0; None if none was saved with one."""
+    self._wait()
     return self._manager.best_step()
 
-  def save(self, state: TrainState, meta: Mapping[str, Any], score: float | None = None) -> str:
-    """Writes the state atomically under its own step and returns the folder.
+  def save(self, state: TrainState, meta: Mapping[str, Any], score: float | None = None) -> None:
+    """Copies the state to the host and has it written atomically under its own step.
 
     Args:
-      state: replicated or on one device.
-      meta: JSON values; `params_hash` is added.
+      state: on any devices; all processes must call with theirs.
+      meta: JSON values; the step and hashes of all items are added.
       score: lower is better; None is never the best.
 
     Raises:
-      ValueError: if it could not be written; earlier checkpoints are untouched.
+      ValueError: if this one or the one before could not be written; earlier ones are untouched.
     """
-    host = jax.tree.map(np.array, state)
-    step = int(host.step)
-    if step in self._manager.all_steps():
-      return os.path.join(self._path, str(step))
-    self._check_space(host)
-    items = {
-        'params': ocp.args.StandardSave(host.params),
-        'rest': ocp.args.StandardSave(_flat(_rest(host))),
-        'meta': ocp.args.JsonSave({**meta, 'step': step, 'params_hash': params_hash(host.params)}),
-    }
-    if jax.tree.leaves(host.extra):
-      items['extra'] = ocp.args.StandardSave(host.extra)
+    host = parallel.to_host(state)
+    if not self._writes:
+      return
+    self._wait()
+    if int(host.step) not in self._manager.all_steps():
+      self._check_space(host)
+      self._pending = self._pool.submit(self._write, host, dict(meta), score)
+
+  def check(self) -> None:
+    """Raises what a write that has ended ran into."""
+    if self._pending is not None and self._pending.done():
+      self._wait()
+
+  def close(self) -> None:
+    """Waits for the last write, on all processes."""
     try:
-      self._manager.save(step, args=ocp.args.Composite(**items), force=True,
+      self._wait()
+    finally:
+      self._pool.shutdown()
+      if self._manager is not None:
+        self._manager.close()
+    parallel.meet(f'{FOLDER} closed')
+
+  def __enter__(self) -> 'Checkpoints':
+    return self
+
+  def __exit__(self, *unused) -> None:
+    self.close()
+
+  def restore_latest(self, state: TrainState) -> TrainState | None:
+    """The latest sound checkpoint as numpy leaves shaped as `state`, or None if there is none.
+
+    A damaged one is put aside, with a warning, and the one before it is taken.
+
+    Raises:
+      ValueError: if all are damaged, or the leaves are not those of `state`.
+    """
+    self._wait()
+    found, step = None, -1
+    if self._writes:
+      step, found = self._latest_sound(state)
+    agreed = int(parallel.largest(step))
+    if not self._writes and agreed >= 0:
+      found = _restore(self._path, agreed, state)
+    return found
+
+  def _latest_sound(self, state: TrainState) -> tuple[int, TrainState | None]:
+    bad = {}
+    for step in sorted(self._manager.all_steps(), reverse=True):
+      try:
+        found = _restore(self._path, step, state)
+      except ValueError as error:
+        logging.warning('%s; the checkpoint before it is taken, if there is one', error)
+        bad[step] = error
+        continue
+      for name in map(str, bad):
+        aside = os.path.join(self._path, name + DAMAGED)
+        shutil.rmtree(aside, ignore_errors=True)
+        os.rename(os.path.join(self._path, name), aside)
+      if bad:
+        self._manager.reload()
+      return step, found
+    if bad:
+      raise bad[max(bad)]
+    return -1, None
+
+  def _write(self, host: TrainState, meta: dict[str, Any], score: float | None) -> None:
+    step, trees = int(host.step), items.split(host)
+    meta = {**meta, 'step': step, **{f'{name}_hash': params_hash(tree) for name, tree in trees.items()}}
+    args = {name: ocp.args.StandardSave(tree) for name, tree in trees.items() if jax.tree.leaves(tree)}
+    args['meta'] = ocp.args.JsonSave({**meta, 'meta_hash': items.json_hash(meta)})
+    try:
+      self._manager.save(step, args=ocp.args.Composite(**args), force=True,
                          metrics=None if score is None else {SCORE: float(score)})
       self._manager.wait_until_finished()
     except Exception as error:  # orbax and tensorstore raise many kinds, a full disk among them
@@ -93,30 +177,13 @@ class Checkpoints:
       raise ValueError(f'{self._path}: could not write the checkpoint of step {step}: '
                        f'{_one_line(error)}; it needs about {_size_mb(host):.1f} MB, '
                        f'{self._free_mb():.1f} MB are free there') from error
-    return os.path.join(self._path, str(step))
 
-  def restore_latest(self, state: TrainState) -> TrainState | None:
-    """The latest checkpoint as numpy leaves shaped as `state`, or None if there is none.
-
-    Raises:
-      ValueError: if it is damaged, or its leaves are not those of `state`.
-    """
-    step = self.latest_step()
-    if step is None:
-      return None
-    folder = os.path.join(self._path, str(step))
-    params = load_params(folder, state.params)
-    extra = load_extra(folder, state.extra)
-    wanted = _rest(state)
-    rest = _unflat(wanted, _load(folder, 'rest', _flat(wanted)))
-    return state.replace(params=params, extra=extra, **rest)
-
-  def close(self) -> None:
-    self._manager.close()
+  def _wait(self) -> None:
+    pending, self._pending = self._pending, None
+    if pending is not None:
+      pending.result()
 
   def _remove(self, unwanted: Callable[[str], bool]) -> None:
-    if jax.process_index():
-      return
     for name in os.listdir(self._path):
       if unwanted(name):
         shutil.rmtree(os.path.join(self._path, name), ignore_errors=True)
@@ -141,11 +208,7 @@ def load_params(path: str | os.PathLike, abstract: PyTree | None = None) -> PyTr
     ValueError: naming the file and the leaf that is missing, left over or of another shape.
   """
   folder = step_folder(path)
-  params = _load(folder, 'params', abstract)
-  found, stored = params_hash(params), load_meta(folder)['params_hash']
-  if found != stored:
-    raise ValueError(f'{folder}/params: damaged: hash {found[:12]}, expected {stored[:12]}')
-  return params
+  return _checked(folder, 'params', load_meta(folder), abstract)
 
 
 def load_extra(path: str | os.PathLike, abstract: PyTree | None = None) -> PyTree:
@@ -154,18 +217,15 @@ def load_extra(path: str | os.PathLike, abstract: PyTree | None = None) -> PyTre
   Without `abstract` a named tuple comes back as a dict of its fields.
   """
   folder = step_folder(path)
-  if not os.path.isdir(os.path.join(folder, 'extra')):
-    if abstract is not None and jax.tree.leaves(abstract):
-      _compare(f'{folder}/extra', {}, _shapes(abstract))
-    return {} if abstract is None else abstract
-  return _load(folder, 'extra', abstract)
+  return _checked(folder, 'extra', load_meta(folder), abstract)
 
 
 def load_meta(path: str | os.PathLike) -> dict[str, Any]:
   """The JSON that was saved beside the arrays."""
   folder = step_folder(path)
   try:
-    with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
+    with ocp.Checkpointer(ocp.JsonCheckpointHandler(multiprocessing_options=_alone()),
+                          multiprocessing_options=_alone()) as reader:
       meta = reader.restore(os.path.join(folder, 'meta'))
   except ImportError:
     raise  # a broken installation, not a damaged file
@@ -173,7 +233,27 @@ def load_meta(path: str | os.PathLike) -> dict[str, Any]:
     raise _damaged(f'{folder}/meta', error) from error
   if not isinstance(meta, dict) or 'params_hash' not in meta:
     raise ValueError(f'{folder}/meta: damaged: no params_hash in it, expected what save() wrote')
+  stored = meta.pop('meta_hash', None)  # versions before 0.2 wrote none
+  if stored not in (None, items.json_hash(meta)):
+    raise ValueError(f'{folder}/meta: damaged: hash {items.json_hash(meta)[:12]}, expected {stored[:12]}')
   return meta
+
+
+def latest_meta(workdir: str | os.PathLike) -> dict[str, Any] | None:
+  """`load_meta` of the newest checkpoint whose own is sound; None if there is no checkpoint.
+
+  Raises:
+    ValueError: if all are damaged.
+  """
+  error = None
+  for step in sorted(_steps(os.path.join(workdir, FOLDER)), reverse=True):
+    try:
+      return load_meta(os.path.join(workdir, FOLDER, str(step)))
+    except ValueError as damaged:
+      error = error or damaged
+  if error is not None:
+    raise error
+  return None
 
 
 def step_folder(path: str | os.PathLike) -> str:
@@ -182,68 +262,69 @@ def step_folder(path: str | os.PathLike) -> str:
   if os.path.isdir(os.path.join(path, 'params')):
     return path
   parent = os.path.join(path, FOLDER) if os.path.isdir(os.path.join(path, FOLDER)) else path
-  names = os.listdir(parent) if os.path.isdir(parent) else []
-  steps = [int(name) for name in names if name.isdigit()]
+  steps = _steps(parent)
   if not steps:
     raise ValueError(f'{path}: no checkpoint there, expected a work directory with {FOLDER}/STEP')
   return os.path.join(parent, str(max(steps)))
 
 
-def params_hash(params: PyTree) -> str:
-  """SHA-256 over the sorted paths, dtypes, shapes and bytes of the leaves."""
-  digest = hashlib.sha256()
-  flat = _flat(params)
-  for name in sorted(flat):
-    leaf = np.ascontiguousarray(flat[name])
-    digest.update(f'{name} {leaf.dtype} {leaf.shape}\n'.encode())
-    digest.update(leaf.tobytes())
-  return digest.hexdigest()
+def _steps(parent: str) -> list[int]:
+  names = os.listdir(parent) if os.path.isdir(parent) else []
+  return [int(name) for name in names if name.isdigit()]
+
+
+def _restore(path: str, step: int, like: TrainState) -> TrainState:
+  folder = os.path.join(path, str(step))
+  meta = load_meta(folder)
+  found = {name: _checked(folder, name, meta, tree) for name, tree in items.split(like).items()}
+  return items.join(like, found)
+
+
+def _checked(folder: str, item: str, meta: Mapping[str, Any], abstract: PyTree | None) -> PyTree:
+  """One item, {} if it is empty, with the hash that `meta` says."""
+  stored = meta.get(f'{item}_hash')  # versions before 0.2 wrote that of params alone
+  empty = stored == params_hash({}) or stored is None and not os.path.isdir(os.path.join(folder, item))
+  if empty:
+    items.compare(f'{folder}/{item}', {}, items.shapes({} if abstract is None else abstract))
+    return {} if abstract is None else abstract
+  tree = _load(folder, item, abstract)
+  found = params_hash(tree)
+  if stored not in (None, found):
+    raise ValueError(f'{folder}/{item}: damaged: hash {found[:12]}, expected {stored[:12]}')
+  return tree
+
+
+def _alone() -> ocp.options.MultiprocessingOptions:
+  """This process reads or writes without waiting for others."""
+  me = jax.process_index()
+  if jax.process_count() == 1:
+    return ocp.options.MultiprocessingOptions()
+  return ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me},
+                                            barrier_sync_key_prefix=f'process{me}')
 
 
 def _load(folder: str, item: str, abstract: PyTree | None) -> PyTree:
   """One item as numpy leaves; strict about names and shapes if `abstract` is given."""
   path = os.path.join(folder, item)
   try:
-    stored = ocp.StandardCheckpointHandler().metadata(pathlib.Path(path)).tree
-    shapes = _shapes(stored)
+    reader = ocp.StandardCheckpointHandler(multiprocessing_options=_alone())
+    stored = reader.metadata(pathlib.Path(path)).tree
+    shapes = items.shapes(stored)
   except ImportError:
     raise  # a broken installation, not a damaged file
   except Exception as error:
     raise _damaged(path, error) from error
   if abstract is not None:
-    _compare(path, shapes, _shapes(abstract))
+    items.compare(path, shapes, items.shapes(abstract))
   like = stored if abstract is None else abstract
   target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
   try:
-    with ocp.StandardCheckpointer() as reader:
+    with ocp.StandardCheckpointer(multiprocessing_options=_alone()) as reader:
       return reader.restore(path, target)
   except ImportError:
     raise  # a broken installation, not a damaged file
   except Exception as error:
     raise _damaged(path, error) from error
-
-
-def _compare(path: str, found: dict[str, str], wanted: dict[str, str]) -> None:
-  wrong = [f'{name} is missing (expected {wanted[name]})' for name in wanted if name not in found]
-  wrong += [f'{name} {found[name]} is left over' for name in found if name not in wanted]
-  wrong += [f'{name} is {found[name]}, expected {wanted[name]}'
-            for name in wanted if name in found and found[name] != wanted[name]]
-  if wrong:
-    more = f'; and {len(wrong) - 4} more' if len(wrong) > 4 else ''
-    raise ValueError(f'{path}: checkpoint of another model: ' + '; '.join(wrong[:4]) + more)
-
-
-def _shapes(tree: PyTree) -> dict[str, str]:
-  return {name: f'{np.dtype(x.dtype)}{list(x.shape)}' for name, x in _flat(tree).items()}
-
-
-def _flat(tree: PyTree) -> dict[str, Any]:
-  leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-  return {jax.tree_util.keystr(path, simple=True, separator='/'): leaf for path, leaf in leaves}
-
-
-def _unflat(like: PyTree, flat: Mapping[str, Any]) -> PyTree:
-  return jax.tree.unflatten(jax.tree.structure(like), [flat[name] for name in _flat(like)])
 
 
 def _size_mb(host: TrainState) -> float:
@@ -252,10 +333,6 @@ def _size_mb(host: TrainState) -> float:
 
 def _score(metrics: Mapping[str, float]) -> float:
   return metrics[SCORE]
-
-
-def _rest(state: TrainState) -> dict[str, PyTree]:
-  return {'step': state.step, 'key': state.key, 'opt_state': state.opt_state}
 
 
 def _damaged(path: str, error: Exception) -> ValueError:

@@ -222,14 +222,9 @@ def _training_mean(prepared: cache.Prepared, part: Part) -> list[list[float]]:
 
 def _check_workdir(workdir: str, meta: dict[str, Any]) -> None:
   """A work directory belongs to one job; only its length may change between runs."""
-  if not os.path.isdir(os.path.join(workdir, checkpoints.FOLDER)):
+  stored = checkpoints.latest_meta(workdir)
+  if stored is None:
     return
-  try:
-    stored = checkpoints.load_meta(workdir)
-  except ValueError as error:
-    if 'no checkpoint there' in str(error):
-      return
-    raise
   made_of = ('prepared', 'tokeniser')
   old, new = ({**m['job'], 'loop': None, **{k: m[k] for k in made_of if k in m}} for m in (stored, meta))
   found = cache.difference(old, new)

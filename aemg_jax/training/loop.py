@@ -17,7 +17,7 @@ import optax
 import tqdm
 
 from aemg_jax.data import loader
-from aemg_jax.training import parallel
+from aemg_jax.training import fsdp, parallel
 from aemg_jax.training.checkpoints import Checkpoints
 from aemg_jax.training.state import TrainState
 from aemg_jax.training.task import Task
@@ -26,6 +26,7 @@ from aemg_jax.training.writers import Writer
 PyTree = Any
 Batches = Callable[[int], Mapping[str, Any]]
 Evaluate = Callable[[TrainState], Mapping[str, float]]
+LAYOUTS = {'pmap': lambda config: parallel.Pmap(), 'fsdp': lambda config: fsdp.Fsdp(config.fsdp_devices)}
 
 
 class NonFiniteLoss(ValueError):
@@ -33,7 +34,11 @@ class NonFiniteLoss(ValueError):
 
 
 class Interrupted(SystemExit):
-  """SIGINT or SIGTERM came; the state was saved. Its code is 128 + the signal's number."""
+  """SIGINT or SIGTERM came; the state was saved.
+
+  Its code is 128 + the signal's number, so that a script does not go on with half a model; of a job
+  of several processes it is 0 after SIGTERM, as schedulers expect of a pre-empted job.
+  """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,21 +49,35 @@ class LoopConfig:
     steps: updates in all, resumed ones included.
     log_every: steps between lines of scalars; the first and the last step are always written.
     checkpoint_every: steps between checkpoints, which is also when `evaluate` runs; the last too.
-    keep: latest checkpoints kept beside the best.
+    keep: latest checkpoints kept beside the best; the second stands in for a damaged first.
     best: name of the scalar of `evaluate` whose lowest value is the best; '' keeps none.
     progress: show a bar (on process 0).
+    parallel: 'pmap', the whole state on each device, or 'fsdp', the state in pieces over devices.
+    fsdp_devices: devices that share one copy of the state with 'fsdp'; 0 is all.
+    microbatches: parts that each device computes its rows in, for batches that do not fit; the
+      gradient is that of the whole batch.
   """
   steps: int
   log_every: int = 50
   checkpoint_every: int = 1000
-  keep: int = 1
+  keep: int = 2
   best: str = ''
   progress: bool = True
+  parallel: str = 'pmap'
+  fsdp_devices: int = 0
+  microbatches: int = 1
 
   def __post_init__(self):
-    for name in ('steps', 'log_every', 'checkpoint_every', 'keep'):
+    for name in ('steps', 'log_every', 'checkpoint_every', 'keep', 'microbatches'):
       if getattr(self, name) < 1:
         raise ValueError(f'LoopConfig.{name}: got {getattr(self, name)}, expected 1 or more')
+    if self.parallel not in LAYOUTS:
+      raise ValueError(f'LoopConfig.parallel: got {self.parallel!r}, expected one of {sorted(LAYOUTS)}')
+
+  @property
+  def layout(self) -> 'parallel.Pmap | fsdp.Fsdp':
+    """How the state and the batches lie on the devices."""
+    return LAYOUTS[self.parallel](self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +85,7 @@ class Fit:
   """What training gives.
 
   Attributes:
-    state: the final state, replicated.
+    state: the final state, on the devices.
     history: the scalars written by this call, [{'step': ..., 'loss': ..., ...}, ...].
     wall_s: seconds this call took.
   """
@@ -112,8 +131,8 @@ def fit(task: Task, tx: optax.GradientTransformation, batches: Batches, state: T
   # 2. Only a run that starts at step 0 is prepared: a resumed one carries the result in its state.
   if first == 0 and prepare_extra is not None:
     state = prepare_extra(state)
-  # 3. One copy on each device. Fresh buffers, so that donation takes nothing from the caller.
-  state = parallel.replicate(state)
+  # 3. To the devices. Fresh buffers, so that donation takes nothing from the caller.
+  state = config.layout.put_state(state)
   # 4. Scalars from `first` on will be written again; batches go on with number `first`.
   writer = Writer(workdir, first) if workdir is not None else None
   run = _Run(task, tx, config, store, writer, dict(meta or {}), record_ids, evaluate,
@@ -148,35 +167,47 @@ class _Run:
         if resource is not None:
           stack.callback(resource.close)
       stop = stack.enter_context(_stop_signals(enabled=self.store is not None))
-      ahead = stack.enter_context(contextlib.closing(loader.Prefetch(batches, self.config.steps)))
+      ahead = loader.Prefetch(batches, self.config.steps, put=self.config.layout.put_batch)
+      stack.enter_context(contextlib.closing(ahead))
       return self._steps(state, first, ahead, stop)
 
-  def _steps(self, state: TrainState, first: int, batches: Batches, stop: list[int]) -> TrainState:
+  def _steps(self, state: TrainState, first: int, ahead: loader.Prefetch, stop: list[int]) -> TrainState:
     """Scalars are fetched one step late: the host never waits for a step before it has queued the
-    next, except where a checkpoint needs to know that all is finite."""
-    step_fn = parallel.train_step(self.task, self.tx)
+    next, except where a checkpoint needs to know that all is finite.
+
+    Nothing crosses between host and devices in a step: batches were sent by the prefetch. A signal
+    to any process reaches all of them with the scalars of the same step, so all save the same.
+    """
+    step_fn = self.config.layout.train_step(self.task, self.tx, self.config.microbatches)
     last, late = self.config.steps - 1, None
     with self._bar(first) as bar:
       for step in range(first, self.config.steps):
-        state, scalars = step_fn(state, parallel.shard_batch(batches(step)))
+        batch = ahead(step)
+        with jax.transfer_guard('disallow' if step > first else 'allow'):  # the first compiles
+          state, scalars = step_fn(state, batch)
+        heard = parallel.largest(stop[0] if stop else 0)
+        signum = 0
         if late is not None:
-          self._finish(*late, batches, bar)
-        late = (step, scalars)
+          self._finish(*late[:2], ahead, bar)
+          signum = int(late[2])
+        late = (step, scalars, heard)
         due = step == last or (step + 1) % self.config.checkpoint_every == 0
-        signum = stop[0] if stop else 0  # read once: another may come while this one is served
         if due or signum:
-          self._finish(*late, batches, bar)
+          self._finish(*late[:2], ahead, bar)
+          signum = signum or int(heard)
           late = None
           self._checkpoint(state, step, evaluate=due)
         if signum and step != last:
           self._interrupted(signum, step)
     return state
 
-  def _finish(self, step: int, scalars: Mapping[str, jax.Array], batches: Batches, bar) -> None:
+  def _finish(self, step: int, scalars: Mapping[str, jax.Array], ahead: loader.Prefetch, bar) -> None:
     """Looks at the scalars of a step: finite, shown, written."""
+    if self.store is not None:
+      self.store.check()
     values = {key: float(value) for key, value in jax.device_get(dict(scalars)).items()}
     if not (math.isfinite(values['loss']) and math.isfinite(values['grad_norm'])):
-      raise NonFiniteLoss(self._blame(step, values, batches(step)))
+      raise NonFiniteLoss(self._blame(step, values, ahead.again(step)))
     bar.set_postfix_str(f"loss {values['loss']:.4g}", refresh=False)
     bar.update(1)
     if step % self.config.log_every == 0 or step == self.config.steps - 1:
@@ -222,7 +253,7 @@ class _Run:
     logging.warning('%s: %s: saved after %d of %d steps in %s; run the same command to go on',
                     self.name, signal.Signals(signum).name, step + 1, self.config.steps,
                     self.store.path)
-    raise Interrupted(128 + signum)
+    raise Interrupted(0 if jax.process_count() > 1 and signum == signal.SIGTERM else 128 + signum)
 
   def _bar(self, first: int):
     shown = self.config.progress and jax.process_index() == 0

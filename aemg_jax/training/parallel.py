@@ -1,31 +1,57 @@
-"""Every collective of the project: steps over all devices, with the state as ONE replicated array.
+"""Every collective of the project, and steps over all devices with the state as ONE replicated array.
 
 The state has no device axis (`in_axes=None, out_axes=None`): it goes straight to a checkpoint. XLA
 does not check that the replicas agree, so whatever enters the state must be reduced first;
-`replicas_agree` is the tests' check of that.
+`replicas_agree` is the tests' check of that. `fsdp` holds the other way, a state in pieces.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
+from jax.experimental import multihost_utils
 import jax.numpy as jnp
 import numpy as np
 import optax
 
 from aemg_jax.training import metrics as metrics_lib
-from aemg_jax.training.state import TrainState, step_key
+from aemg_jax.training import step as step_lib
+from aemg_jax.training.state import TrainState
 from aemg_jax.training.task import Draw, Task
 
 PyTree = Any
 Devices = tuple[jax.Device, ...] | None
 AXIS = 'device'
+SPLIT = jax.sharding.PartitionSpec(AXIS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pmap:
+  """Each device holds the whole state and a part of the batch.
+
+  Attributes:
+    devices: those of `jax.devices()` if None, over all processes.
+  """
+  devices: Devices = None
+
+  def put_state(self, state: PyTree) -> PyTree:
+    """One copy on each local device, in fresh buffers."""
+    return replicate(state, self.devices)
+
+  def put_batch(self, batch: PyTree) -> PyTree:
+    """This process's numpy leaves [b, ...] -> on its devices, [devices, b / devices, ...]."""
+    return put_sharded(shard_batch(batch, self.devices), self.devices)
+
+  def train_step(self, task: Task, tx: optax.GradientTransformation, microbatches: int = 1):
+    """See the function of this name."""
+    return train_step(task, tx, self.devices, microbatches)
 
 
 @functools.lru_cache(maxsize=64)
-def train_step(task: Task, tx: optax.GradientTransformation,
-               devices: Devices = None) -> Callable[[TrainState, PyTree], tuple[TrainState, dict]]:
+def train_step(task: Task, tx: optax.GradientTransformation, devices: Devices = None,
+               microbatches: int = 1) -> Callable[[TrainState, PyTree], tuple[TrainState, dict]]:
   """The compiled step (state, sharded batch) -> (state, {name: [] scalar}); donates the state.
 
   Equal arguments give the same compiled step, so that the folds of an evaluation compile once.
@@ -33,23 +59,14 @@ def train_step(task: Task, tx: optax.GradientTransformation,
   Args:
     task: hashable by value.
     tx: from `optim.make_tx`, which returns one object for equal settings.
-    devices: those of `jax.devices()` if None.
+    devices: those of `jax.devices()` if None, over all processes.
+    microbatches: parts that a device computes its rows in, see `step.update`.
   """
 
   def step(state: TrainState, batch: PyTree) -> tuple[TrainState, dict]:
-    draw_key, update_key = jax.random.split(step_key(state.key, state.step))
-    draw = _draw(draw_key, batch)
-    grad_of_sum = jax.value_and_grad(task.loss, has_aux=True)
-    (total, (count, sums, stats)), grads = grad_of_sum(state.params, state.extra, batch, draw, True)
-    total, count, grads, sums, stats = jax.lax.psum((total, count, grads, sums, stats), AXIS)
-    grads = jax.tree.map(lambda g: metrics_lib.ratio(g, count.astype(g.dtype)), grads)
-    updates, opt_state = tx.update(grads, state.opt_state, state.params)
-    extra = task.update(state.extra, stats, update_key)
-    scalars = _scalars(total, count, sums) | task.report(extra, stats)
-    scalars['grad_norm'] = optax.global_norm(grads)
-    new = state.replace(step=state.step + 1, params=optax.apply_updates(state.params, updates),
-                        extra=extra, opt_state=opt_state)
-    return new, scalars
+    row_b, n_rows = _rows_here(batch)
+    add = lambda sums: jax.lax.psum(sums, AXIS)
+    return step_lib.update(task, tx, add, microbatches, state, batch, row_b, n_rows)
 
   return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0), out_axes=(None, None),
                   donate_argnums=0, devices=devices)
@@ -64,7 +81,7 @@ def eval_step(task: Task, devices: Devices = None) -> Callable[..., dict]:
   """
 
   def step(params: PyTree, extra: PyTree, batch: PyTree, number: jax.Array) -> dict:
-    draw = _draw(jax.random.fold_in(jax.random.key(0), number), batch)
+    draw = Draw(jax.random.fold_in(jax.random.key(0), number), *_rows_here(batch))
     total, (count, sums, _) = task.loss(params, extra, batch, draw, False)
     return jax.lax.psum({**sums, 'loss': (total, count)}, AXIS)
 
@@ -116,7 +133,7 @@ def map_blocks(fn: Callable[[PyTree, PyTree], PyTree], params: PyTree, batch: Py
 
 @functools.lru_cache(maxsize=64)
 def _mapped(fn, devices: Devices):
-  return jax.pmap(fn, in_axes=(None, 0), devices=devices)
+  return jax.pmap(fn, in_axes=(None, 0), devices=devices or tuple(jax.local_devices()))
 
 
 def shard_batch(batch: PyTree, devices: Devices = None) -> PyTree:
@@ -135,9 +152,8 @@ def shard_batch(batch: PyTree, devices: Devices = None) -> PyTree:
 
 def replicate(tree: PyTree, devices: Devices = None) -> PyTree:
   """One copy on each local device, in fresh buffers: donating them harms no other holder."""
-  mesh = jax.sharding.Mesh(np.asarray(devices or jax.local_devices()), (AXIS,))
-  sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-  return jax.device_put(jax.tree.map(np.array, tree), sharding)
+  sharding = jax.sharding.NamedSharding(_mesh(devices), jax.sharding.PartitionSpec())
+  return jax.device_put(to_host(tree), sharding)
 
 
 def mean_over_devices(tree: PyTree) -> PyTree:
@@ -158,14 +174,59 @@ def replicas_agree(tree: PyTree) -> bool:
   return True
 
 
-def _draw(key: jax.Array, batch: PyTree) -> Draw:
+def put_sharded(sharded: PyTree, devices: Devices = None) -> PyTree:
+  """Leaves [devices, ...] -> on the local devices, one row each, ready for a pmapped function."""
+  return jax.device_put(sharded, jax.sharding.NamedSharding(_mesh(devices), SPLIT))
+
+
+def to_host(tree: PyTree) -> PyTree:
+  """Whole leaves as numpy arrays in memory of their own; a collective if leaves are in pieces."""
+  for leaf in jax.tree.leaves(tree):
+    if isinstance(leaf, jax.Array) and leaf.is_fully_addressable:
+      leaf.copy_to_host_async()
+
+  def whole(leaf):
+    if isinstance(leaf, jax.Array) and not (leaf.is_fully_addressable or leaf.is_fully_replicated):
+      return multihost_utils.process_allgather(leaf, tiled=True)
+    return np.array(leaf)
+
+  return jax.tree.map(whole, tree)
+
+
+def all_rows(tree: PyTree) -> PyTree:
+  """Numpy leaves [b, ...] of each process -> those of the global batch, in the order of its rows."""
+  if jax.process_count() == 1:
+    return tree
+  return jax.tree.map(np.asarray, multihost_utils.process_allgather(tree, tiled=True))
+
+
+def largest(value: int) -> int | jax.Array:
+  """The largest of all processes' values. All must call it; only reading the result waits."""
+  if jax.process_count() == 1:
+    return value
+  return _largest()(put_sharded(np.full(len(jax.local_devices()), value, np.int32)))
+
+
+@functools.lru_cache
+def _largest():
+  return jax.pmap(lambda x: jax.lax.pmax(x, AXIS), axis_name=AXIS, out_axes=None)
+
+
+def meet(name: str) -> None:
+  """Returns when all processes have come here."""
+  if jax.process_count() > 1:
+    multihost_utils.sync_global_devices(name)
+
+
+def _mesh(devices: Devices) -> jax.sharding.Mesh:
+  return jax.sharding.Mesh(np.asarray(devices or jax.local_devices()), (AXIS,))
+
+
+def _rows_here(batch: PyTree) -> tuple[jax.Array, int]:
+  """Places in the global batch of this device's examples, and how many there are in all."""
   b = jax.tree.leaves(batch)[0].shape[0]
   row_b = jax.lax.axis_index(AXIS).astype(jnp.int32) * b + jnp.arange(b, dtype=jnp.int32)
-  return Draw(key, row_b, b * jax.lax.axis_size(AXIS))
-
-
-def _scalars(total: jax.Array, count: jax.Array, sums: dict) -> dict[str, jax.Array]:
-  return {**metrics_lib.reduce(sums), 'loss': metrics_lib.ratio(total, count)}
+  return row_b, b * jax.lax.axis_size(AXIS)
 
 
 def _rows(batch: PyTree) -> int:

@@ -25,9 +25,8 @@ def _state(task=TASK, tx=TX):
 
 @pytest.fixture
 def saved(tmp_path):
-  store = checkpoints.Checkpoints(tmp_path)
-  store.save(parallel.replicate(_state()), {'labels': ['a', 'b']})
-  store.close()
+  with checkpoints.Checkpoints(tmp_path) as store:
+    store.save(parallel.replicate(_state()), {'labels': ['a', 'b']})
   return tmp_path
 
 
@@ -56,7 +55,7 @@ def test_params_and_extra_alone_without_optimiser_or_shapes(saved):
   jax.tree.map(np.testing.assert_array_equal, checkpoints.load_params(saved, abstract), want.params)
   meta = checkpoints.load_meta(saved)
   want_hash = checkpoints.params_hash(want.params)
-  assert meta == {'labels': ['a', 'b'], 'step': 0, 'params_hash': want_hash}
+  assert (meta['labels'], meta['step'], meta['params_hash']) == (['a', 'b'], 0, want_hash)
 
 
 @pytest.mark.parametrize('change, message', [
@@ -130,7 +129,8 @@ def test_changed_values_are_seen_by_the_hash(saved):
   """Catches: a checkpoint whose files are sound but hold other parameters than were saved."""
   other = jax.tree.map(lambda x: x + 1, _state())
   elsewhere = saved / 'elsewhere'
-  checkpoints.Checkpoints(elsewhere).save(other, {})
+  with checkpoints.Checkpoints(elsewhere) as store:
+    store.save(other, {})
   params = saved / 'checkpoints' / '0' / 'params'
   shutil.rmtree(params)
   shutil.copytree(checkpoints.step_folder(elsewhere) + '/params', params)
@@ -152,8 +152,9 @@ def test_full_disk_is_one_line_and_keeps_the_last_checkpoint(saved, monkeypatch)
       os.makedirs(saved / 'checkpoints' / '5.orbax-checkpoint-tmp')
       raise OSError(28, 'No space left on device')
     patch.setattr(store._manager, 'save', fail)
+    store.save(state, {})
     with pytest.raises(ValueError, match='step 5: .*No space left on device'):
-      store.save(state, {})
+      store.close()
   assert os.listdir(saved / 'checkpoints') == ['0']
   checkpoints.load_params(saved)
 
@@ -171,7 +172,8 @@ def test_what_a_killed_save_left_is_cleaned_and_never_restored(saved):
 def test_a_state_without_extra(tmp_path):
   """Catches: an empty tree, which orbax refuses to write."""
   state = _state().replace(extra={})
-  checkpoints.Checkpoints(tmp_path).save(state, {})
+  with checkpoints.Checkpoints(tmp_path) as store:
+    store.save(state, {})
   assert checkpoints.Checkpoints(tmp_path).restore_latest(state).extra == {}
   with pytest.raises(ValueError, match='extra.*ema_f is missing'):
     checkpoints.Checkpoints(tmp_path).restore_latest(_state())

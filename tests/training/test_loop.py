@@ -133,7 +133,7 @@ def test_diverging_loss_names_all_records_of_the_batch():
 def test_best_and_latest_are_kept_and_metrics_written(tmp_path):
   """Catches: the best checkpoint deleted with the old ones, or the highest score taken for best."""
   scores = {2: 0.5, 4: 0.1, 6: 0.9, 8: 0.7}
-  config = _config(8, checkpoint_every=2, best='held_out')
+  config = _config(8, checkpoint_every=2, keep=1, best='held_out')
   fitted = loop.fit(TASK, TX, LOADER, _state(), config, workdir=tmp_path,
                     evaluate=lambda state: {'held_out': scores[int(state.step)]})
   assert sorted(os.listdir(tmp_path / 'checkpoints')) == ['4', '8']

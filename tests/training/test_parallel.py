@@ -9,7 +9,7 @@ import toy
 
 from aemg_jax.training import optim
 from aemg_jax.training import parallel
-from aemg_jax.training.state import init_state
+from aemg_jax.training.state import init_state, step_key
 from aemg_jax.training.task import Draw
 
 ONE = tuple(jax.devices()[:1])
@@ -96,7 +96,7 @@ def test_each_step_and_each_example_draws_for_itself():
     draws += [float(state.extra['draw']), float(state.extra['shared'])]
   assert len(set(draws)) == 6
   # What eight devices drew is what 16 different keys draw, and not eight times the same.
-  key = jax.random.split(parallel.step_key(state.key, jnp.int32(0)))[0]
+  key = jax.random.split(step_key(state.key, jnp.int32(0)))[0]
   noise_bf = jax.vmap(lambda k: jax.random.normal(k, (5,)))(Draw(key, jnp.arange(16), 16).keys_b())
   np.testing.assert_allclose(draws[0], np.mean(noise_bf**2), rtol=1e-5)
   np.testing.assert_allclose(draws[2], jax.random.uniform(key), rtol=1e-5)

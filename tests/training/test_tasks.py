@@ -1,7 +1,6 @@
-"""The three tasks: any device count, padding, masks, and what a word weighs."""
+"""The tasks: any device count, padding, masks, and what a word weighs."""
 
-import dataclasses
-
+import every_task
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,10 +9,9 @@ import pytest
 
 from aemg_jax.models import MaskedConfig
 from aemg_jax.training import parallel
-from aemg_jax.training.augment import AugmentConfig
 from aemg_jax.training.state import init_state
 from aemg_jax.training.task import Draw
-from aemg_jax.training.tasks import MaskedTask, SupervisedTask, VQTask
+from aemg_jax.training.tasks import MaskedTask
 from aemg_jax.training.tasks.masked import MaskConfig, draw_mask
 from aemg_jax.training.tasks.vq import target_and_weight
 from tests import tiny_runs, tiny_set
@@ -21,38 +19,21 @@ from tests.fake_words import fake_words
 
 ONE, EIGHT = tuple(jax.devices()[:1]), tuple(jax.devices()[:8])
 SGD = optax.sgd(1.0)
-AUGMENT = AugmentConfig(gain=0.4, noise=0.3, channel_dropout=0.2)
-DYING = dataclasses.replace(tiny_runs.QUANTISER, codes=64, decay=0.1, revive_below=0.5)
-TASKS = {
-    'vq': VQTask(dataclasses.replace(tiny_runs.VQ, quantiser=DYING)),
-    'masked': MaskedTask(MaskedConfig(
-        dataclasses.replace(tiny_set.ENCODER, blocks=tiny_runs.NO_LAYERS), 16), tiny_runs.VQ, AUGMENT),
-    'supervised': SupervisedTask(tiny_set.MODEL, AUGMENT, 0.1),
-}
-
-
-def _batch(b=16):
-  """Rows of very unequal length, absent words in between, two rows of weight 0."""
-  words = fake_words(b=b, valid_share=0.7)
-  valid_bn = words.valid_n & (np.arange(16)[None] < np.linspace(2, 16, b)[:, None])
-  return {'words': words._replace(valid_n=valid_bn), 'index': np.arange(b, dtype=np.int32),
-          'label': (np.arange(b) % 4 - 1).astype(np.int32),
-          'weight': (np.arange(b) % 8 > 0).astype(np.float32)}
 
 
 def _step(task, devices):
-  state = parallel.replicate(init_state(task, SGD, _batch(1), seed=0), devices)
+  state = parallel.replicate(init_state(task, SGD, every_task.rows(1), seed=0), devices)
   state, scalars = parallel.train_step(task, SGD, devices)(
-      state, parallel.shard_batch(_batch(), devices))
+      state, parallel.shard_batch(every_task.rows(), devices))
   return jax.device_get((state.params, state.extra, scalars)), state
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize('name', TASKS)
+@pytest.mark.parametrize('name', every_task.TASKS)
 def test_eight_devices_equal_one_with_unequal_validity(name):
   """Catches: a mean of per-device means; masks, dropout, augmentation, EMA counts or revived codes
   that depend on which device holds a row."""
-  one, eight = _step(TASKS[name], ONE)[0], _step(TASKS[name], EIGHT)
+  one, eight = _step(every_task.TASKS[name], ONE)[0], _step(every_task.TASKS[name], EIGHT)
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5), one, eight[0])
   assert parallel.replicas_agree(eight[1])
   assert one[2]['grad_norm'] > 0
@@ -62,7 +43,7 @@ def test_eight_devices_equal_one_with_unequal_validity(name):
 def _masked():
   """(task, state, jitted loss in training)."""
   task = MaskedTask(MaskedConfig(tiny_set.ENCODER, 16), tiny_runs.VQ)
-  state = init_state(task, SGD, _batch(1), seed=0)
+  state = init_state(task, SGD, every_task.rows(1), seed=0)
 
   @jax.jit
   def loss(batch):
@@ -75,8 +56,8 @@ def _masked():
 @pytest.mark.heavy
 def test_absent_words_change_no_loss_of_the_masked_task(masked):
   """(d) Catches: padding in attention, in a slot's sum, in the loss or in the code counts."""
-  total, (count, metrics, stats) = masked[1](_batch())
-  batch, words = _batch(), _batch()['words']
+  total, (count, metrics, stats) = masked[1](every_task.rows())
+  batch, words = every_task.rows(), every_task.rows()['words']
   gone_bn = ~words.valid_n | (batch['weight'] == 0)[:, None]
   batch['words'] = words._replace(
       spectrum_nf=np.where(gone_bn[..., None], 50, words.spectrum_nf).astype(np.float32),
@@ -90,7 +71,7 @@ def test_absent_words_change_no_loss_of_the_masked_task(masked):
 @pytest.mark.heavy
 def test_mask_and_complement_cover_each_valid_word_once(masked):
   """Catches: words predicted twice or never, and rows of weight 0 in the count."""
-  batch = _batch()
+  batch = every_task.rows()
   n_valid = (batch['words'].valid_n & (batch['weight'] > 0)[:, None]).sum()
   _, (count, metrics, stats) = masked[1](batch)
   assert count == metrics['masked_accuracy'][1] == stats.sum() == n_valid

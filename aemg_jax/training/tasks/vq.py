@@ -80,7 +80,7 @@ def kmeans_start(task: VQTask, state, batches):
   Args:
     task: see VQTask; 0 iterations keep the random codebook.
     state: at step 0.
-    batches: step -> batch; as many are read as give `kmeans_words` valid words.
+    batches: step -> this process's batch; as many are read as give `kmeans_words` valid words of all.
   """
   config = task.model.quantiser
   if not config.kmeans_iterations:
@@ -89,7 +89,9 @@ def kmeans_start(task: VQTask, state, batches):
   while words_held < config.kmeans_words:
     batch = batches(step)
     z_bnd = parallel.map_batches(_Encode(task.model), state.params, batch['words'])
-    parts.append(z_bnd[batch['words'].valid_n & (batch['weight'] > 0)[:, None]])
+    counted_bn = batch['words'].valid_n & (batch['weight'] > 0)[:, None]
+    z_bnd, counted_bn = parallel.all_rows((z_bnd, counted_bn))
+    parts.append(z_bnd[counted_bn])
     words_held, step = words_held + len(parts[-1]), step + 1
     if step > 10 * config.kmeans_words:
       raise ValueError(f'k-means: {words_held} valid words in {step} batches, expected {config.kmeans_words}')
