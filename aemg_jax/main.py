@@ -26,6 +26,10 @@ _TOKENISER = flags.DEFINE_string('tokeniser', '', 'work directory of the VQ mode
 _SPLIT = flags.DEFINE_string('split', '', 'explicit split table, CSV (evaluate)')
 _INPUT = flags.DEFINE_string('input', '', 'recording, NPZ (predict)')
 _OUTPUT = flags.DEFINE_string('output', '', 'predictions, CSV (predict)')
+_COORDINATOR = flags.DEFINE_string('coordinator', '', 'host:port of process 0 of several (train); else '
+                                   "from JAX's variables, SLURM or the metadata of a TPU")
+_NUM_PROCESSES = flags.DEFINE_integer('num_processes', 0, 'how many there are (with --coordinator)')
+_PROCESS_ID = flags.DEFINE_integer('process_id', -1, 'which this is, from 0 (with --coordinator)')
 
 
 def _need(**given: str) -> None:
@@ -47,8 +51,9 @@ def _prepare() -> None:
 
 
 def _train() -> None:
-  from aemg_jax.training import jobs
+  from aemg_jax.training import jobs, processes
   _need(workdir=_WORKDIR.value)
+  processes.join(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
   jobs.run(_config(jobs.JobConfig), _PREPARED.value, _WORKDIR.value, _INIT.value)
 
 
