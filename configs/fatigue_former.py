@@ -2,7 +2,9 @@
 
 aemg evaluate --config=configs/fatigue_former.py --data_dir=D --workdir=W
 D holds curl_borg, plux_fatigue and contraction_intensity (python -m data_builders.build).
-Variants: [small|full][,length=N].
+Variants: [small|full][,length=N][,data=synthetic_fatigue][,checkpoint=yes].
+data=synthetic_fatigue is SYNTHETIC: one effort and half of the virtual people are left out. checkpoint=yes adds
+rows with embeddings of a masked model's frozen encoder, --checkpoint=W/masked.
 
 small, two AMD EPYC cores shared with other jobs (load 6 to 14), 2026-11-21, code of 0dbe370: about 10 minutes of
 processor time and 35 by the clock, in several starts. FatigueFormer: macro-F1 of 3 classes
@@ -16,15 +18,23 @@ SIZES = {
     'full': dict(width=128, heads=4, head_dim=32, mlp_dim=256, layers=(3, 2), learning_rate=3e-4),
     'small': dict(width=32, heads=2, head_dim=16, mlp_dim=64, layers=(2, 1), learning_rate=1e-3),
 }
+VARIANTS = f'expected {sorted(SIZES)}[,length=N][,data=curl_borg or synthetic_fatigue][,checkpoint=yes]'
 STEPS = 380  # 60 epochs of about 404 training sequences at batch 64
 
 
 def _parse(variant):
-  size, _, rest = (variant or 'small').partition(',')
-  key, _, length = rest.partition('=')
-  if size not in SIZES or (rest and (key != 'length' or not length.isdigit())):
-    raise ValueError(f'config variant {variant!r}: expected {sorted(SIZES)}[,length=N]')
-  return SIZES[size], int(length or 5)
+  """(size, length, dataset, with embeddings of a checkpoint)."""
+  size, *words = (variant or 'small').split(',')
+  found = dict(length='5', data='curl_borg', checkpoint='no')
+  for word in words:
+    key, _, value = word.partition('=')
+    if key not in found:
+      raise ValueError(f'config variant {variant!r}: {VARIANTS}')
+    found[key] = value
+  if (size not in SIZES or not found['length'].isdigit() or found['checkpoint'] not in ('yes', 'no')
+      or found['data'] not in ('curl_borg', 'synthetic_fatigue')):
+    raise ValueError(f'config variant {variant!r}: {VARIANTS}')
+  return SIZES[size], int(found['length']), found['data'], found['checkpoint'] == 'yes'
 
 
 def _model(size, branches):
@@ -62,19 +72,29 @@ def _methods(size):
 
 
 def get_config(variant=None):
-  """`small` (default) or `full`, sequences of 5 windows."""
-  size, length = _parse(variant)
+  """curl_borg, `small`, sequences of 5 windows."""
+  size, length, data, embedded = _parse(variant)
   sequence = dict(length=length)
   time = dict(by='time', need_borg=False)
-  config = dict(
+  if data == 'synthetic_fatigue':
+    return ConfigDict(dict(
+        title='SYNTHETIC: synthetic_fatigue, leave one effort and half of the people out',
+        data=dict(path='synthetic_fatigue/isometric', windows=dict(by='time'), sequence=sequence | dict(
+            baseline='lowest_mvc', baseline_windows=20, most=30)),
+        folds='effort', synthetic=True, methods=_methods(size), transferred='FatigueFormer'))
+  methods = _methods(size)
+  if embedded:
+    former = next(m['method'] for m in methods if m['name'] == 'FatigueFormer')
+    methods += [dict(name=f'FatigueFormer and a {kind} encoder', method=former, pairs=False, embedding=kind)
+                for kind in ('pretrained', 'random')]
+  return ConfigDict(dict(
       title='curl_borg: fatigue, leave one subject out',
       data=dict(path='curl_borg', sequence=sequence),
-      methods=_methods(size),
+      methods=methods,
       seeds=(0, 1, 2),
       transferred='FatigueFormer',
       rising=dict(path='plux_fatigue', windows=time,
                   sequence=sequence | dict(baseline='first', baseline_windows=20)),
       flat=dict(path='contraction_intensity', windows=time | dict(mains_hz=60.0),
                 sequence=sequence | dict(baseline='lowest_mvc', baseline_windows=0),
-                sessions=('20P', '50P', '80P'), without_labels=('no movement',)))
-  return ConfigDict(config)
+                sessions=('20P', '50P', '80P'), without_labels=('no movement',))))

@@ -17,6 +17,7 @@ from sklearn import ensemble, isotonic, svm
 
 from aemg_jax import config as config_lib
 from aemg_jax.data import loader, splits
+from aemg_jax.evaluation import fatigue_embedding
 from aemg_jax.evaluation import fatigue_saliency as saliency
 from aemg_jax.evaluation import metrics
 from aemg_jax.models import FatigueFormerConfig, FatigueLSTMConfig, build
@@ -49,10 +50,18 @@ class Predictions(NamedTuple):
 
 
 class FatigueData(NamedTuple):
-  """Sequences, where feature splits are kept ('' keeps none), and parameters trained so far."""
+  """What methods learn from.
+
+  Attributes:
+    sequences: of all subjects.
+    split_dir: where feature splits are kept; '' keeps none.
+    trained: parameters trained so far.
+    embedding_bwe: [B, W, E] of a frozen encoder, see `fatigue_embedding`; or None.
+  """
   sequences: sequences_lib.Sequences
   split_dir: str
   trained: dict[Any, Any]
+  embedding_bwe: np.ndarray | None = None
 
 
 def training_rows(data: FatigueData, fold: splits.Fold) -> np.ndarray:
@@ -90,11 +99,26 @@ class NetworkMethod:
   steps: int = 380
   batch_size: int = 64
 
+  @property
+  def has_fusion(self) -> bool:
+    """Two encoders that attend to each other."""
+    return isinstance(self.task.model, FatigueFormerConfig) and self.task.model.branches == 'both'
+
   def predict(self, data: FatigueData, fold: splits.Fold, seed: int) -> Predictions:
     """Trains for the fold and predicts its test rows."""
     params, scaler, split = self.train(data, fold, seed)
     rows = test_rows(fold)
-    return self.score(params, make_batch(data.sequences, rows, scaler, split), rows)
+    return self.score(params, self.batch(data, fold, rows, scaler, split), rows)
+
+  def batch(self, data: FatigueData, fold: splits.Fold, rows: np.ndarray,
+            scaler: sequences_lib.Scaler, split: saliency.FeatureSplit) -> dict[str, Any]:
+    """Rows as the fold's model takes them."""
+    made = make_batch(data.sequences, rows, scaler, split)
+    if data.embedding_bwe is None:
+      return made
+    whole_bwe = fatigue_embedding.compressed(
+        data.embedding_bwe, data.sequences.valid_bwc.any(axis=2), training_rows(data, fold))
+    return {**made, 'features': made['features']._replace(embedding_bwe=whole_bwe[rows])}
 
   def train(self, data: FatigueData, fold: splits.Fold, seed: int, workdir: str | None = None):
     """(parameters, Scaler, FeatureSplit) from the fold's training rows; saved if there is a workdir."""
@@ -103,7 +127,7 @@ class NetworkMethod:
     split = self.find_split(data, fold, seed) if self.split else saliency.all_features()
     key = (self.task, self.split, self.optim, self.steps, self.batch_size, fold.name, seed)
     if key not in data.trained:
-      source = make_batch(data.sequences, rows, scaler, split)
+      source = self.batch(data, fold, rows, scaler, split)
       tx = make_tx(self.optim, self.steps)
       feed = loader.Loader([source], self.batch_size, seed)
       begin = state.init_state(self.task, tx, jax.tree.map(lambda x: x[:1], feed(0)), seed)
@@ -116,13 +140,13 @@ class NetworkMethod:
     return data.trained[key], scaler, split
 
   def find_split(self, data: FatigueData, fold: splits.Fold, seed: int) -> saliency.FeatureSplit:
-    """The fold's split, from its file if there is one."""
+    """The fold's split, from its file if there is one; embeddings have no part in it."""
     probe = dataclasses.replace(self, task=self.probe, split=False)
     mark = hashlib.sha256(json.dumps(config_lib.as_plain(probe)).encode()).hexdigest()[:10]
     path = pathlib.Path(data.split_dir) / f'{fold.name}-seed{seed}-{mark}.json' if data.split_dir else None
     if path is not None and path.exists():
       return saliency.from_json(json.loads(path.read_text(encoding='utf-8')))
-    params, scaler, every = probe.train(data, fold, seed)
+    params, scaler, every = probe.train(data._replace(embedding_bwe=None), fold, seed)
     batch = make_batch(data.sequences, training_rows(data, fold), scaler, every)
     split = saliency.find_split(self.probe, params, batch, seed, self.rule)
     if path is not None:
@@ -247,8 +271,13 @@ def column(sequences: sequences_lib.Sequences, name: str) -> np.ndarray:
     return sequences.elapsed_s_b
   if name == 'repetition':
     return sequences.segments['repetition'].astype(float)
-  mdf_bwc = sequences.feature_bwcf[..., FEATURE_NAMES.index('mdf')]
-  return mdf_bwc.sum(axis=(1, 2)) / np.maximum(sequences.valid_bwc.sum(axis=(1, 2)), 1)
+  return feature_column(sequences, name)
+
+
+def feature_column(sequences: sequences_lib.Sequences, name: str) -> np.ndarray:
+  """[B] ln of a feature over its baseline, mean over valid windows and channels."""
+  value_bwc = sequences.feature_bwcf[..., FEATURE_NAMES.index(name)]
+  return value_bwc.sum(axis=(1, 2)) / np.maximum(sequences.valid_bwc.sum(axis=(1, 2)), 1)
 
 
 def best_threshold(x_b: np.ndarray, yes_b: np.ndarray) -> float:

@@ -47,6 +47,25 @@ def pair_folds(segments: splits.Segments) -> tuple[splits.Fold, ...]:
   return tuple(folds)
 
 
+def effort_folds(sequences: Sequences) -> tuple[splits.Fold, ...]:
+  """Leave one effort out, and the people too: one half of them at one effort is tested, and the other
+  half at all other efforts trains."""
+  segments, effort_b = sequences.segments, sequences.percent_mvc_b
+  subjects = splits.select_subjects(segments, (), 'subjects')
+  if np.isnan(effort_b).any() or len(np.unique(effort_b)) < 2 or len(subjects) < 2:
+    raise ValueError(f'effort folds: got efforts {np.unique(effort_b).tolist()} of {len(subjects)} '
+                     'subjects, expected two known ones or more of each')
+  halves, folds = (subjects[::2], subjects[1::2]), []
+  for effort in np.unique(effort_b):
+    for half, (tested, others) in enumerate((halves, halves[::-1])):
+      at = lambda people, keep: tuple(
+          row for row in splits.whole_rows(segments, people) if keep(effort_b[row.segment]))
+      folds.append(splits.check_fold(segments, splits.Fold(
+          f'effort-{effort:g}-half{half}', at(others, lambda e: e != effort), (),  # pylint: disable=cell-var-from-loop
+          at(tested, lambda e: e == effort))))  # pylint: disable=cell-var-from-loop
+  return tuple(folds)
+
+
 def score(by_fold: Sequence[Predictions], sequences: Sequences) -> dict[str, Any]:
   """Share of pairs whose predicted Borg differs the way their Borg does; equal predictions count a half.
 

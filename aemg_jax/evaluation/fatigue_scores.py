@@ -67,18 +67,51 @@ def summarise(by_seed: Mapping[int, Predictions], sequences: Sequences) -> dict[
   return row | {'commit': results.git_commit()}
 
 
+def by_effort(by_seed: Mapping[int, Predictions], sequences: Sequences) -> dict[str, dict[str, Any]]:
+  """{percent of the maximum: `summarise` of what was tested there}."""
+  first = next(iter(by_seed.values()))
+  effort_b = sequences.percent_mvc_b[first.segment_rows]
+  found = {}
+  for effort in np.unique(effort_b):
+    here = effort_b == effort
+    found[f'{effort:g}'] = summarise(
+        {seed: Predictions(*(x[here] for x in p)) for seed, p in by_seed.items()}, sequences)
+  return found
+
+
+def table_of(report: Mapping[str, Any]) -> str:
+  """The run's table in Markdown; one of a generator says so on top."""
+  rows = report['rows']
+  table = effort_table(rows) if rows and 'by_effort' in rows[0] else markdown_table(rows)
+  return ('**Synthetic data: not a result.**\n\n' if report['synthetic'] else '') + table
+
+
+def effort_table(rows: Sequence[Mapping[str, Any]]) -> str:
+  """A line per method: macro-F1 in % and MAE of Borg at each effort, mean [95 % interval] over people."""
+  efforts = list(rows[0]['by_effort'])
+  kinds = (('macro-F1', 'class_macro_f1', 100, 1), ('MAE', 'borg_mae', 1, 2))
+  titles = [f'{title} at {effort} %' for title, *_ in kinds for effort in efforts]
+  lines = ['| method | ' + ' | '.join(titles) + ' |', '|---' * (len(titles) + 1) + '|']
+  for row in rows:
+    cells = [_cell(row['by_effort'][effort], name, factor, digits)
+             for _, name, factor, digits in kinds for effort in efforts]
+    lines.append('| ' + ' | '.join([row['method'], *cells]) + ' |')
+  return '\n'.join(lines) + '\n'
+
+
+def _cell(row: Mapping[str, Any], name: str, factor: int, digits: int) -> str:
+  if row['mean'][name] is None:
+    return '-'
+  low, high = (f'{factor * x:.{digits}f}' for x in row['ci95'][name])
+  return f'{factor * row["mean"][name]:.{digits}f} [{low}, {high}]'
+
+
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
   """A line per method: mean over subjects [95 % interval]; '-' where it is not defined."""
   titles = [title for title, *_ in COLUMNS] + [f'pairs of one {m}' for m in fatigue_pairs.MATCHES]
   lines = ['| method | ' + ' | '.join(titles) + ' |', '|---' * (len(titles) + 1) + '|']
   for row in rows:
-    cells = []
-    for _, name, factor, digits in COLUMNS:
-      if row['mean'][name] is None:
-        cells.append('-')
-        continue
-      low, high = (f'{factor * x:.{digits}f}' for x in row['ci95'][name])
-      cells.append(f'{factor * row["mean"][name]:.{digits}f} [{low}, {high}]')
+    cells = [_cell(row, name, factor, digits) for _, name, factor, digits in COLUMNS]
     cells += fatigue_pairs.cells(row['pairs']) if 'pairs' in row else ['-'] * len(fatigue_pairs.MATCHES)
     lines.append('| ' + ' | '.join([row['method'], *cells]) + ' |')
   return '\n'.join(lines) + '\n'

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from aemg_jax.data import splits
-from aemg_jax.evaluation import fatigue_saliency, metrics
+from aemg_jax.evaluation import fatigue_explain, fatigue_saliency, metrics
 from aemg_jax.evaluation.fatigue_methods import FatigueData, NetworkMethod, column, make_batch
 from aemg_jax.evaluation.fatigue_scores import spearman
 from aemg_jax.sequences.sequences import Sequences
@@ -37,6 +37,8 @@ def measure(method: NetworkMethod, data: FatigueData, others: dict[str, tuple[Se
     score_b = method.score(params, make_batch(sequences, rows, scaler, split), rows).value_b
     found[name] = {'rising': rising, 'flat': flat}[name](sequences, score_b) | {
         'n_sequences': len(rows), 'refused': refused}
+    if name == 'flat' and method.has_fusion:
+      found[name]['attention'] = fatigue_explain.of_model(method, params, sequences, scaler, split)
   return found
 
 

@@ -25,11 +25,13 @@ class FeatureBatch(NamedTuple):
     feature_bwcf: [b, w, c, f] z-scores.
     valid_bwc: [b, w, c] bool; channels and windows that are not valid are never seen.
     temporal_bf, static_bf: [b, f] bool: which features each encoder sees.
+    embedding_bwe: [b, w, e] of a frozen encoder, one more group that both encoders see; or None.
   """
   feature_bwcf: jax.Array
   valid_bwc: jax.Array
   temporal_bf: jax.Array
   static_bf: jax.Array
+  embedding_bwe: jax.Array | None = None
 
 
 class Heads(NamedTuple):
@@ -131,6 +133,8 @@ class FatigueFormer(nn.Module):
     c = self.config
     place_wd = self.param('window_embed', nn.initializers.normal(0.02), (c.max_windows, c.temporal.width))
     tok_bwd = ChannelPool(c.temporal.width, name='channels')(batch)
+    if batch.embedding_bwe is not None:
+      tok_bwd += nn.Dense(c.temporal.width, name='embedding')(_known(batch))
     return tok_bwd + place_wd[None, :tok_bwd.shape[1]], batch.valid_bwc.any(axis=2)
 
   def _feature_tokens(self, batch: FeatureBatch) -> tuple[jax.Array, jax.Array]:
@@ -144,7 +148,14 @@ class FatigueFormer(nn.Module):
     by_channel = hidden_bcfd.transpose(0, 2, 1, 3).reshape(b * f, channels, width)
     valid_bc = jnp.repeat(batch.valid_bwc.any(axis=1), f, axis=0)
     tok_bfd = layers.masked_mean(by_channel, valid_bc).reshape(b, f, width)
-    return nn.Dense(width, name='summary_out')(tok_bfd) + feature_fd[None], batch.static_bf
+    tok_bfd = nn.Dense(width, name='summary_out')(tok_bfd) + feature_fd[None]
+    if batch.embedding_bwe is None:
+      return tok_bfd, batch.static_bf
+    valid_bw = batch.valid_bwc.any(axis=2)
+    mean_be = layers.masked_mean(_known(batch), valid_bw)
+    extra_b1d = nn.Dense(width, name='embedding_mean')(mean_be)[:, None]
+    valid_bn = jnp.concatenate([batch.static_bf, valid_bw.any(axis=1, keepdims=True)], axis=1)
+    return jnp.concatenate([tok_bfd, extra_b1d], axis=1), valid_bn
 
   def _encode(self, name, blocks, tok_bnd, valid_bn, keys_b) -> tuple[jax.Array, jax.Array]:
     """Tokens behind a CLS token, through the encoder."""
@@ -154,6 +165,11 @@ class FatigueFormer(nn.Module):
     if keys_b is not None:
       keys_b = jax.vmap(jax.random.fold_in, (0, None))(keys_b, _SALT[name])
     return layers.Blocks(blocks, name=name)(tok_bnd, valid_bn, keys_b), valid_bn
+
+
+def _known(batch: FeatureBatch) -> jax.Array:
+  """[b, w, e] embeddings, 0 in windows without a valid channel."""
+  return jnp.where(batch.valid_bwc.any(axis=2)[..., None], batch.embedding_bwe, 0.0)
 
 
 def summary(feature_bwcf: jax.Array, valid_bwc: jax.Array) -> jax.Array:

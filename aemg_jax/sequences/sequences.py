@@ -30,16 +30,18 @@ class SequenceConfig:
     baseline: which windows of a subject are rested: those of 'lowest_borg', of 'lowest_mvc' or the
       'first'.
     baseline_windows: at most so many of them, the first in time; 0 is all.
+    most: at most so many sequences of a trial, spread evenly over it; 0 is all.
   """
   length: int = 5
   stride: int = 1
   baseline: str = 'lowest_borg'
   baseline_windows: int = 3
+  most: int = 0
 
   def __post_init__(self):
     if self.baseline not in BASELINES:
       raise ValueError(f'SequenceConfig.baseline: got {self.baseline!r}, expected one of {BASELINES}')
-    for name, least in (('length', 1), ('stride', 1), ('baseline_windows', 0)):
+    for name, least in (('length', 1), ('stride', 1), ('baseline_windows', 0), ('most', 0)):
       if getattr(self, name) < least:
         raise ValueError(f'SequenceConfig.{name}: got {getattr(self, name)}, expected {least} or more')
 
@@ -55,7 +57,8 @@ class Sequences(NamedTuple):
     elapsed_s_b: [B] seconds from the recording's first window to the sequence's end.
     percent_mvc_b: [B] effort at the end, NaN where unknown; metadata.
     segments: the table that folds index: record_id, subject, session, repetition (number of the last
-      window), label (of CLASS_NAMES, -1 without a rating), start_s, stop_s.
+      window), label (of CLASS_NAMES, -1 without a rating), start_s, stop_s, first_window (row of the
+      trial).
   """
   feature_bwcf: np.ndarray
   valid_bwc: np.ndarray
@@ -110,19 +113,24 @@ def baseline(trials: Sequence[Trial], config: SequenceConfig) -> tuple[np.ndarra
   """
   feature_wcf = np.concatenate([t.feature_wcf for t in trials])
   valid_wc = np.concatenate([t.valid_wc for t in trials])
+  chosen = rested_windows(trials, config)
+  count_c = valid_wc[chosen].sum(axis=0)
+  mean_cf = feature_wcf[chosen].sum(axis=0) / np.maximum(count_c, 1)[:, None]
+  return mean_cf, count_c > 0
+
+
+def rested_windows(trials: Sequence[Trial], config: SequenceConfig) -> np.ndarray:
+  """Rows of a subject's rested windows, over its trials one after the other."""
   rank_w = {
       'lowest_borg': lambda: np.concatenate([t.borg_w for t in trials]),
       'lowest_mvc': lambda: np.concatenate([t.percent_mvc_w for t in trials]),
-      'first': lambda: np.zeros(len(valid_wc)),
+      'first': lambda: np.zeros(sum(len(t.borg_w) for t in trials)),
   }[config.baseline]()
   if np.isnan(rank_w).all():
     raise ValueError(f'subject {trials[0].subject!r}: {config.baseline}: no window has a value, '
                      'expected one to take as rested')
   chosen = np.flatnonzero(rank_w == np.nanmin(rank_w))
-  chosen = chosen[:config.baseline_windows or None]
-  count_c = valid_wc[chosen].sum(axis=0)
-  mean_cf = feature_wcf[chosen].sum(axis=0) / np.maximum(count_c, 1)[:, None]
-  return mean_cf, count_c > 0
+  return chosen[:config.baseline_windows or None]
 
 
 def relative(feature_wcf: np.ndarray, base_cf: np.ndarray) -> np.ndarray:
@@ -161,6 +169,8 @@ def _cut(trial: Trial, base_cf: np.ndarray, known_c: np.ndarray, config: Sequenc
   valid_wc = trial.valid_wc & known_c[None]
   value_wcf = np.where(valid_wc[..., None], relative(trial.feature_wcf, base_cf), 0.0)
   first_b = np.arange(0, len(valid_wc) - config.length + 1, config.stride)
+  if config.most and len(first_b) > config.most:
+    first_b = first_b[np.linspace(0, len(first_b) - 1, config.most).round().astype(int)]
   row_bw = first_b[:, None] + np.arange(config.length)[None]
   keep_b = valid_wc[row_bw].any(axis=(1, 2))
   row_bw = row_bw[keep_b]
@@ -171,7 +181,7 @@ def _cut(trial: Trial, base_cf: np.ndarray, known_c: np.ndarray, config: Sequenc
       'record_id': repeat(trial.record_id), 'subject': repeat(trial.subject),
       'session': repeat(trial.session), 'repetition': trial.repetition_w[last_b].astype(np.int32),
       'label': class_of(borg_b), 'start_s': trial.start_s_w[row_bw[:, 0]],
-      'stop_s': trial.stop_s_w[last_b],
+      'stop_s': trial.stop_s_w[last_b], 'first_window': row_bw[:, 0].astype(np.int32),
   }
   return (value_wcf[row_bw].astype(np.float32), valid_wc[row_bw], borg_b, trial.elapsed_s_w[last_b],
           trial.percent_mvc_w[last_b], table)
