@@ -103,14 +103,26 @@ def higuchi(z_tc: jax.Array, kmax: int) -> jax.Array:
 
   L(k) is the mean over m = 0..k-1 of (T - 1) / (n_m k^2) sum_i |z[m + i k] - z[m + (i - 1) k]|, n_m
   the number of terms. Higuchi, Physica D 31 (1988) 277, eq. 2-4. A flat window gives 0.
+
+  One loop over time adds the steps of all k from a sample at once: the sums stay in registers, where
+  a sum over the first axis for each k would read the windows kmax times.
   """
-  n_samples, lengths = z_tc.shape[0], []
+  n_samples = z_tc.shape[0]
+  weight_tk1 = np.zeros((n_samples - 1, kmax, 1), z_tc.dtype)
   for k in range(1, kmax + 1):
-    phase_i = np.arange(n_samples - k) % k
-    terms_i = (n_samples - 1 - phase_i) // k
-    weight_i1 = ((n_samples - 1) / (terms_i * k ** 3))[:, None].astype(z_tc.dtype)
-    lengths.append((jnp.abs(z_tc[k:] - z_tc[:-k]) * weight_i1).sum(0))
-  return _log_slope(1 / np.arange(1, kmax + 1), jnp.stack(lengths))
+    terms_i = (n_samples - 1 - np.arange(n_samples - k) % k) // k
+    weight_tk1[:n_samples - k, k - 1, 0] = (n_samples - 1) / (terms_i * k ** 3)
+  weight_tk1 = jnp.asarray(weight_tk1)
+  padded_tc = jnp.pad(z_tc, ((0, kmax), (0, 0)))
+
+  def add(t, length_kc):
+    here_1c = jax.lax.dynamic_slice_in_dim(padded_tc, t, 1)
+    ahead_kc = jax.lax.dynamic_slice_in_dim(padded_tc, t + 1, kmax)
+    return length_kc + jnp.abs(ahead_kc - here_1c) * weight_tk1[t]
+
+  length_kc = jnp.zeros((kmax, z_tc.shape[1]), z_tc.dtype)
+  length_kc = jax.lax.fori_loop(0, n_samples - 1, add, length_kc, unroll=UNROLL)
+  return _log_slope(1 / np.arange(1, kmax + 1), length_kc)
 
 
 def dfa_scales(n_samples: int, shortest: int, fraction: float, ratio: float) -> tuple[int, ...]:
