@@ -63,7 +63,7 @@ class Study:
 
 
 STUDIES = {study.name: study for study in (
-    Study('isometric', 10, 1.0), Study('short', 2, 20.0))}
+    Study('isometric', 8, 1.0), Study('short', 2, 20.0))}
 DEFAULT = 'isometric'
 
 
@@ -179,27 +179,32 @@ def generate(study: Study, job: Job) -> list[Record]:
 
 def _emg(subject: Subject, percent: int, n_samples: int, rng) -> np.ndarray:
   """[T, C] uV without noise: every unit's potentials added up at the finer rate, then band-limited."""
-  fine_hz, n_fine = FINE * RATE_HZ, FINE * n_samples
+  n_fine = FINE * n_samples
   tau_b = np.linspace(0, 1, 1 + max(20, n_samples // 500))
   rate_ub = rates(drive(subject, amplitude(percent, tau_b)))
-  duration_s = n_samples / RATE_HZ
-  emg_tc = np.zeros((n_fine, N_CHANNELS))
-  offset_k = np.arange(round(POTENTIAL_S * fine_hz))
-  velocity_u = np.linspace(SLOWEST_M_S, FASTEST_M_S, N_UNITS)
-  for unit in range(N_UNITS):
-    spike_s = _spikes(rate_ub[unit], tau_b * duration_s, rng)
-    stretch_s = velocity_u[unit] / AT_M_S * subject.spectrum * (
-        1 - subject.loss * spike_s / duration_s)
-    first_s = np.ceil(spike_s * fine_hz).astype(int)
-    place_sk = first_s[:, None] + offset_k[None]
-    shape_sk = potential((place_sk / fine_hz - spike_s[:, None]) * stretch_s[:, None])
-    sum_t = np.bincount(place_sk.ravel(), shape_sk.ravel(), minlength=n_fine)[:n_fine]
-    emg_tc += sum_t[:, None] * subject.gain_uc[unit][None]
-  spectrum_fc = np.fft.rfft(emg_tc, axis=0)
-  spectrum_fc[np.fft.rfftfreq(n_fine, 1 / fine_hz) > BANDWIDTH_HZ] = 0
-  emg_tc = np.fft.irfft(spectrum_fc[:n_samples // 2 + 1], n_samples, axis=0) / FINE
+  emg_ct = np.zeros((N_CHANNELS, n_fine))
+  for units in np.array_split(np.arange(N_UNITS), 12):  # few at a time, to bound memory
+    train_ut = [_train(subject, unit, rate_ub[unit], tau_b, n_fine, rng) for unit in units]
+    emg_ct += subject.gain_uc[units].T @ np.array(train_ut)
+  spectrum_cf = np.fft.rfft(emg_ct)[:, :n_samples // 2 + 1]
+  spectrum_cf[:, np.fft.rfftfreq(n_samples, 1 / RATE_HZ) > BANDWIDTH_HZ] = 0
+  emg_ct = np.fft.irfft(spectrum_cf, n_samples) / FINE
   power = (rates(np.ones(1)) * np.square(subject.gain_uc).mean(axis=1)[:, None]).sum()
-  return FULL_UV * emg_tc / math.sqrt(power)
+  return FULL_UV * emg_ct.T / math.sqrt(power)
+
+
+def _train(subject: Subject, unit: int, rate_b: np.ndarray, tau_b: np.ndarray, n_fine: int,
+           rng) -> np.ndarray:
+  """[T] potentials of one unit, at the finer rate."""
+  fine_hz = FINE * RATE_HZ
+  spike_s = _spikes(rate_b, tau_b * n_fine / fine_hz, rng)
+  velocity = SLOWEST_M_S + (FASTEST_M_S - SLOWEST_M_S) * unit / (N_UNITS - 1)
+  tau_s = spike_s * fine_hz / n_fine
+  speed_s = velocity / AT_M_S * subject.spectrum * (1 - subject.loss * tau_s)
+  first_s = np.ceil(spike_s * fine_hz).astype(int)
+  place_sk = first_s[:, None] + np.arange(round(POTENTIAL_S * fine_hz))[None]
+  shape_sk = potential((place_sk / fine_hz - spike_s[:, None]) * speed_s[:, None])
+  return np.bincount(place_sk.ravel(), shape_sk.ravel(), minlength=n_fine)[:n_fine]
 
 
 def _spikes(rate_b: np.ndarray, time_b: np.ndarray, rng) -> np.ndarray:

@@ -23,7 +23,7 @@ class Builder(RecordBuilder):
   ]
   DEFAULT_BUILDER_CONFIG_NAME = generator.DEFAULT
   GENERATED = True
-  FACTS = Facts(subjects='10 or 2 (virtual)', channels='3', rate_hz='1000', classes='Borg 0 to 10',
+  FACTS = Facts(subjects='8 or 2 (virtual)', channels='3', rate_hz='1000', classes='Borg 0 to 10',
                 size='generated', real_bytes='none')
   LABEL_NAMES = generator.LABEL_NAMES
   LICENCE = generator.LICENCE
