@@ -62,7 +62,7 @@ def _evaluate() -> None:
   _need(workdir=_WORKDIR.value)
   if _CONFIG.value is not None and 'transferred' in _CONFIG.value:  # a field of fatigue's config alone
     _need(data_dir=_DATA_DIR.value)
-    fatigue.run(_config(fatigue.FatigueConfig), _DATA_DIR.value, _WORKDIR.value)
+    fatigue.run(_config(fatigue.FatigueConfig), _DATA_DIR.value, _WORKDIR.value, _CHECKPOINT.value)
     return
   if _CONFIG.value is not None and 'motion' in _CONFIG.value:  # likewise
     _need(data_dir=_DATA_DIR.value)
