@@ -162,6 +162,11 @@ def few_shot(segments: Segments, subjects: Sequence[str], calibration_sessions: 
   return tuple(folds)
 
 
+def stream(segments: Segments, subject: str, sessions: Sequence[str] = ()) -> tuple[Row, ...]:
+  """A subject's labelled segments in time order, to be read without their labels; sessions () is all."""
+  return _time_ordered(segments, whole_rows(segments, [subject], sessions), sessions)
+
+
 def _seconds(rows: Sequence[Row]) -> float:
   return sum(row.stop_s - row.start_s for row in rows)
 

@@ -1,6 +1,7 @@
 """Linear discriminant analysis on classical features: the baselines to beat (METHOD 4 and 5.6)."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -73,7 +74,10 @@ class LdaBaseline:
     if len(np.unique(label)) < 2:
       raise ValueError(f'fold {fold.name!r}: the training windows have {len(np.unique(label))} '
                        'labels, expected at least 2')
-    feature_wf = table.gather(self.features, self.train_stride, rows, self.centre)
+    return self.fit_features(table.gather(self.features, self.train_stride, rows, self.centre), label)
+
+  def fit_features(self, feature_wf: np.ndarray, label_w: np.ndarray) -> FittedLda:
+    """Fits on features that are centred as they are to be."""
     shift_f = np.zeros(feature_wf.shape[1])
     scale_f = np.ones(feature_wf.shape[1])
     if self.standardise:
@@ -81,16 +85,21 @@ class LdaBaseline:
       scale_f = np.where(deviation_f > 0, deviation_f, 1.0)
       feature_wf = (feature_wf - shift_f[None]) / scale_f[None]
     model = LinearDiscriminantAnalysis(solver='lsqr', shrinkage=self.shrinkage)
-    return FittedLda(shift_f, scale_f, model.fit(feature_wf, label))
+    return FittedLda(shift_f, scale_f, model.fit(feature_wf, label_w))
 
   def predict(self, table: WindowTable, fold: splits.Fold, seed: int = 0) -> Predictions:
     """Fits and predicts the fold's test rows; the seed changes nothing."""
     del seed
-    fitted = self.fit(table, fold)
+    return self.predict_features(
+        self.fit(table, fold), table, fold,
+        lambda rows: table.gather(self.features, TEST_STRIDE, rows, self.centre))
+
+  def predict_features(self, fitted: FittedLda, table: WindowTable, fold: splits.Fold,
+                       gather: Callable[[np.ndarray], np.ndarray]) -> Predictions:
+    """Predicts the fold's test rows; `gather` gives the features of rows of the table."""
     rows = table.rows(fold.test, TEST_STRIDE)
     segment_w, start_w = (values[rows] for values in table.windows(TEST_STRIDE))
-    feature_wf = table.gather(self.features, TEST_STRIDE, rows, self.centre)
-    feature_wf = (feature_wf - fitted.shift_f[None]) / fitted.scale_f[None]
+    feature_wf = (gather(rows) - fitted.shift_f[None]) / fitted.scale_f[None]
     log_prob_wk = np.full((rows.size, table.n_labels), -np.inf)  # for labels that did not train
     log_prob_wk[:, fitted.model.classes_] = _log_prob(fitted.model, feature_wf)
     segment_rows = np.unique([row.segment for row in fold.test]).astype(np.int32)

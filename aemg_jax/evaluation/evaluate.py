@@ -13,7 +13,8 @@ import jax
 
 from aemg_jax import config as config_lib
 from aemg_jax.data import splits
-from aemg_jax.evaluation import baselines, codebook, protocols, results, showcase
+from aemg_jax.evaluation import (
+    baselines, calibration_curve, codebook, protocols, results, showcase)
 from aemg_jax.evaluation import report as report_lib
 from aemg_jax.evaluation.transfer import Pretrained, TransferData, TransferMethod
 from aemg_jax.evaluation.window_table import WindowTable
@@ -45,6 +46,7 @@ class EvaluateConfig:
     seeds: of the networks.
     probe_protocol: the protocol whose folds measure the codebook; empty measures none.
     synthetic: the data come from a generator, and the report says so.
+    curve: accuracy against seconds of unlabelled data.
   """
   title: str
   views: tuple[View, ...]
@@ -54,6 +56,7 @@ class EvaluateConfig:
   seeds: tuple[int, ...] = (0,)
   probe_protocol: str = 'loso'
   synthetic: bool = False
+  curve: calibration_curve.CurveConfig = calibration_curve.CurveConfig()
 
   def __post_init__(self):
     names = [view.name for view in self.views]
@@ -61,12 +64,12 @@ class EvaluateConfig:
       if view.name != view.prepare.rectify.scale:  # or rows would not be what they say of the target
         raise ValueError(f'EvaluateConfig.views: view {view.name!r} has the scale '
                          f'{view.prepare.rectify.scale!r}, expected the one of its name')
-    needed = ['session'] + ['fixed'] * bool(self.baselines) + [n.network.view for n in self.networks]
+    needed = ['session'] * bool(self.protocols) + ['fixed'] * bool(self.baselines or self.curve.seconds) + [n.network.view for n in self.networks]
     missing = sorted(set(needed) - set(names))
     if missing or len(set(names)) < len(names):
       raise ValueError(f'EvaluateConfig.views: got {names}, expected each of {sorted(set(needed))} once')
     kinds = [p.kind for p in self.protocols]
-    if self.probe_protocol and self.probe_protocol not in kinds:
+    if self.protocols and self.probe_protocol and self.probe_protocol not in kinds:
       raise ValueError(f'EvaluateConfig.probe_protocol: got {self.probe_protocol!r}, expected one of {kinds}')
 
 
@@ -98,16 +101,18 @@ def run(config: EvaluateConfig, workdir: str, checkpoint: str = '', tokeniser: s
   _write_run(config, workdir, first)
   rows = _rows_so_far(workdir, labels)
   data = TransferData(views, pretrained)
-  table = _window_table(views['fixed']) if config.baselines else None
+  table = _window_table(views['fixed']) if config.baselines or config.curve.baselines else None
   for protocol, folds in folds_of.items():
     for name, method, source, seeds in _methods(config, protocol, data, table):
       _one(rows, workdir, labels, segments, protocol, folds, name, method, source, seeds, pretrained)
+  if config.curve.seconds:
+    calibration_curve.run(config.curve, workdir, data, table, config.seeds, pretrained.hash if pretrained else None)
   if tokeniser and config.probe_protocol:
     probed = next(p for p in config.protocols if p.kind == config.probe_protocol)
     codes = codebook.load(tokeniser, views['session'])
     codebook.measure(codes, views['session'], protocols.make_folds(segments, probed), workdir)
     showcase.codes_and_words(codes, views['session'], workdir)
-  showcase.recording(views['session'], workdir)
+  showcase.recording(views['session' if 'session' in views else 'fixed'], workdir)
 
 
 def _methods(config: EvaluateConfig, protocol, data: TransferData, table: WindowTable | None):
@@ -142,7 +147,7 @@ def _one(rows, workdir, labels, segments, protocol, folds, name, method, source,
 
 def _pretrained(checkpoint: str, config: EvaluateConfig) -> Pretrained | None:
   """The encoder of a checkpoint, which must have the shape of the config's encoders."""
-  wanted = [n.network for n in config.networks if n.network.start == 'checkpoint']
+  wanted = [n.network for n in config.networks + config.curve.networks if n.network.start == 'checkpoint']
   if not checkpoint:
     if wanted:
       raise ValueError('evaluate: networks start from a checkpoint, expected --checkpoint=WORKDIR')
@@ -165,8 +170,10 @@ def _pretrained(checkpoint: str, config: EvaluateConfig) -> Pretrained | None:
 def _with_channels(config: EvaluateConfig, channels: int) -> EvaluateConfig:
   """Views and networks with the prepared sets' number of channels wherever the config leaves that open."""
   networks = tuple(with_channels(network, channels) for network in config.networks)
+  curves = tuple(dataclasses.replace(n, network=with_channels(n.network, channels)) for n in config.curve.networks)
   views = tuple(with_channels(view, channels) for view in config.views)
-  return dataclasses.replace(config, networks=networks, views=views)
+  curve = dataclasses.replace(config.curve, networks=curves)
+  return dataclasses.replace(config, networks=networks, views=views, curve=curve)
 
 
 def _window_table(prepared: cache.Prepared) -> WindowTable:

@@ -1,6 +1,6 @@
 """The report of a run: workdir/report.html (one file), report.md and figures/*.png.
 
-Reads what evaluation left in the folder: results.json, */scalars.jsonl, figure_data/*.npz. What
+Reads what evaluation left in the folder: results.json, calibration_curve.json, */scalars.jsonl, figure_data/*.npz. What
 is missing is left out with a line that says so.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from absl import logging
 
+from aemg_jax.evaluation.report_curve import curve_sections
 from aemg_jax.evaluation.report_inputs import Row, read_results
 from aemg_jax.evaluation.report_page import (Block, Picture, Section, Table, Text, to_html,
                                              to_markdown)
@@ -64,6 +65,7 @@ def write_report(workdir: str | os.PathLike, header: RunHeader) -> pathlib.Path:
   sections = [
       Section('', _head(header, rows)),
       *result_sections(header.focus, labels, rows),
+      *curve_sections(workdir),
       *signal_sections(workdir),
   ]
   folder = workdir / 'figures'

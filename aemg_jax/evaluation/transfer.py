@@ -5,6 +5,7 @@ Every fold starts from the same stored parameters (hash-checked) or from fresh o
 
 import dataclasses
 import functools
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -95,20 +96,29 @@ class TransferMethod:
     if self.align and fold.train:
       centre = batches_lib.aligned(prepared, centre, [row.segment for row in fold.train],
                                    [row.segment for row in fold.calibration + fold.test])
-    method = dataclasses.replace(self, model=dataclasses.replace(self.model, classes=len(prepared.labels)))
+    return self.fitted(data, fold, centre, seed)(fold.test, centre)
+
+  def fitted(self, data: TransferData, fold: splits.Fold, centre: batches_lib.Centre,
+             seed: int) -> Callable[[Sequence[splits.Row], batches_lib.Centre], Predictions]:
+    """Trains for the fold; the result predicts rows under any centre of their sessions."""
+    method = dataclasses.replace(
+        self, model=dataclasses.replace(self.model, classes=len(data.views[self.view].labels)))
     if self.tune == 'lda':
-      return method._predict_lda(data, fold, centre, seed)
+      return method._fit_lda(data, fold, centre, seed)
     params = method._train(data, fold, centre, seed)
-    forward = _LogProb(method.model)
+    return functools.partial(method._predict_rows, data.views[self.view], params)
+
+  def _predict_rows(self, prepared: Prepared, params, rows, centre) -> Predictions:
+    forward = _LogProb(self.model)
     segment_w, start_w, log_prob_wk = sentence_windows.map_windows(
-        prepared, fold.test, centre, functools.partial(_apply, forward, params))
-    segment_rows = np.unique([row.segment for row in fold.test]).astype(np.int32)
+        prepared, rows, centre, functools.partial(_apply, forward, params))
+    segment_rows = np.unique([row.segment for row in rows]).astype(np.int32)
     if not self.whole_sentence:
       pooled = pool_windows(log_prob_wk, segment_w, segment_rows, 'mean_log_prob')
       return Predictions(segment_w, start_w, log_prob_wk, segment_rows, pooled)
-    batch = batches_lib.sentence_arrays(prepared, *_crops(prepared, fold.test), centre)
+    batch = batches_lib.sentence_arrays(prepared, *_crops(prepared, rows), centre)
     log_prob_bk = _apply(forward, params, batch['words'])
-    slots_b = _slots(batch['words'], method.model.max_channels)
+    slots_b = _slots(batch['words'], self.model.max_channels)
     order = np.searchsorted(segment_rows, batch['segment'])
     pooled_rk = np.zeros((len(segment_rows), log_prob_bk.shape[1]))
     np.add.at(pooled_rk, order, log_prob_bk * slots_b[:, None])
@@ -144,8 +154,8 @@ class TransferMethod:
       raise ValueError('the checkpoint changed in memory: a fold would not start from its own parameters')
     return jax.tree.map(np.copy, data.pretrained.encoder)
 
-  def _predict_lda(self, data: TransferData, fold: splits.Fold, centre, seed: int) -> Predictions:
-    """Embeddings of single windows -> LDA; a repetition is the mean log probability."""
+  def _fit_lda(self, data: TransferData, fold: splits.Fold, centre, seed: int):
+    """Embeddings of single windows -> LDA."""
     prepared = data.views[self.view]
     if self.start == 'checkpoint':
       encoder = self._encoder(data)
@@ -161,12 +171,17 @@ class TransferMethod:
     feature_wd = np.concatenate([p[2] for p in parts])
     lda = LinearDiscriminantAnalysis(solver='lsqr', shrinkage=self.shrinkage)
     lda.fit(feature_wd, prepared.segments['label'][segment])
-    segment_w, start_w, test_wd = sentence_windows.map_windows(prepared, fold.test, centre, embed)
-    log_prob_wk = np.full((len(test_wd), len(prepared.labels)), -80.0, np.float32)
-    log_prob_wk[:, lda.classes_] = np.maximum(lda.predict_log_proba(test_wd), -80.0)
-    segment_rows = np.unique([row.segment for row in fold.test]).astype(np.int32)
-    return Predictions(segment_w, start_w, log_prob_wk, segment_rows,
-                       pool_windows(log_prob_wk, segment_w, segment_rows, 'mean_log_prob'))
+    return functools.partial(_predict_lda, prepared, embed, lda)
+
+
+def _predict_lda(prepared: Prepared, embed, lda: LinearDiscriminantAnalysis, rows, centre) -> Predictions:
+  """A repetition is the mean log probability of its windows."""
+  segment_w, start_w, test_wd = sentence_windows.map_windows(prepared, rows, centre, embed)
+  log_prob_wk = np.full((len(test_wd), len(prepared.labels)), -80.0, np.float32)
+  log_prob_wk[:, lda.classes_] = np.maximum(lda.predict_log_proba(test_wd), -80.0)
+  segment_rows = np.unique([row.segment for row in rows]).astype(np.int32)
+  return Predictions(segment_w, start_w, log_prob_wk, segment_rows,
+                     pool_windows(log_prob_wk, segment_w, segment_rows, 'mean_log_prob'))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -82,6 +82,19 @@ class WindowTable:
       parts.append(part_wf)
     return np.concatenate(parts, 1)
 
+  def width(self, names: Sequence[str]) -> int:
+    """Columns of some features that have been gathered before."""
+    widths = {name: block_wf.shape[1] for (name, _), block_wf in self._blocks.items()}
+    return sum(widths[name] for name in names)
+
+  def turned_columns(self, names: Sequence[str], perm_c: np.ndarray) -> np.ndarray:
+    """[F] columns of gathered features after the channels are taken in the order `perm_c`."""
+    parts, first = [], 0
+    for name in names:
+      parts.append(first + features.turned_columns(name, perm_c))
+      first += len(parts[-1])
+    return np.concatenate(parts)
+
   def _session_mean(self, name: str, stride: int) -> np.ndarray:
     """[n_session, F]; zeros for a session without a window."""
     if (name, stride) not in self._means:

@@ -122,9 +122,22 @@ FEATURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     'ls4': ls4,
 }
 
+_BLOCKS = {'hudgins': 4, 'log_hudgins': 3, 'log_bands': 6, 'log_covariance': 0, 'ls4': 4}  # of C columns; 0: pairs
+
 
 def feature(name: str) -> Callable[[np.ndarray], np.ndarray]:
   """The feature function of that name, or ValueError listing the known ones."""
   if name not in FEATURES:
     raise ValueError(f'feature: got {name!r}, expected one of {sorted(FEATURES)}')
   return FEATURES[name]
+
+
+def turned_columns(name: str, perm_c: np.ndarray) -> np.ndarray:
+  """Where the columns of a feature go when channels do: f(x[:, :, perm]) = f(x)[:, turned_columns]."""
+  channels, blocks = len(perm_c), _BLOCKS[name]
+  if blocks:
+    return (np.arange(blocks)[:, None] * channels + np.asarray(perm_c)[None]).ravel()
+  row, column = np.triu_indices(channels)
+  place_cc = np.zeros((channels, channels), int)
+  place_cc[row, column] = place_cc[column, row] = np.arange(len(row))
+  return place_cc[perm_c[row], perm_c[column]]

@@ -1,0 +1,233 @@
+"""Accuracy against seconds of a new wearer's unlabelled data: what a wearer feels.
+
+Models train once per fold on the other wearers. Then for each length the mean and the way the band is
+worn are estimated from the first seconds of the wearer's stream alone (`data.self_calibration`), and
+the same test rows are predicted; 'all' takes the stream and the test rows themselves, unlabelled
+(transductive). The test rows are those of the test sessions outside the longest stretch, so every
+point of a curve is of one test set.
+"""
+
+import dataclasses
+import json
+import math
+import pathlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from absl import logging
+import numpy as np
+import tqdm
+
+from aemg_jax import config as config_lib
+from aemg_jax.data import montage, splits
+from aemg_jax.data.self_calibration import SelfCalibration, first_seconds, total_s, weight
+from aemg_jax.evaluation import baselines, results
+from aemg_jax.evaluation.transfer import TransferData, TransferMethod
+from aemg_jax.evaluation.window_table import WindowTable
+
+CURVE_FILE = 'calibration_curve.json'
+ALL = math.inf
+
+
+@dataclasses.dataclass(frozen=True)
+class CurveNetwork:
+  """A named network of view 'fixed' and centre 'session'; `align` says whether bands are turned."""
+  name: str
+  network: TransferMethod
+
+  def __post_init__(self):
+    method = self.network
+    if (method.view, method.centre) != ('fixed', 'session'):
+      raise ValueError(f'CurveNetwork.network: {self.name!r}: got view {method.view!r} and centre '
+                       f"{method.centre!r}, expected 'fixed' and 'session': a wearer's scale and mean "
+                       'may come from the seconds of the curve alone')
+
+
+@dataclasses.dataclass(frozen=True)
+class CurveConfig:
+  """Which curves; no `seconds` draws none.
+
+  Attributes:
+    seconds: lengths of unlabelled data, rising; 'all' is always added.
+    subjects: who is tested in turn, the others train; names or prefixes, empty is all.
+    stream_sessions: whose repetitions in time order are the stream; empty is all, by name.
+    test_sessions: tested; empty is all.
+    baselines: names of `baselines.BASELINES` that centre; each without and with turned bands.
+    networks: trained once per fold.
+  """
+  seconds: tuple[float, ...] = ()
+  subjects: tuple[str, ...] = ()
+  stream_sessions: tuple[str, ...] = ()
+  test_sessions: tuple[str, ...] = ()
+  baselines: tuple[str, ...] = ()
+  networks: tuple[CurveNetwork, ...] = ()
+
+  def __post_init__(self):
+    if list(self.seconds) != sorted(set(self.seconds)) or any(s < 0 for s in self.seconds):
+      raise ValueError(f'CurveConfig.seconds: got {self.seconds!r}, expected rising numbers from 0')
+    for name in self.baselines:
+      if not baselines.baseline(name).centre:
+        raise ValueError(f'CurveConfig.baselines: got {name!r}, expected one that centres')
+
+
+@dataclasses.dataclass(frozen=True)
+class CurveFold:
+  """A leave-one-subject-out fold and the tested wearer's unlabelled stream in time order."""
+  fold: splits.Fold
+  stream: tuple[splits.Row, ...]
+  sessions: tuple[int, ...]
+
+  def taken(self, seconds: float) -> tuple[splits.Row, ...]:
+    """The unlabelled crops of a length."""
+    if seconds == ALL:
+      return tuple(dict.fromkeys(self.stream + self.fold.test))
+    return first_seconds(self.stream, seconds)
+
+
+def curve_folds(segments: splits.Segments, config: CurveConfig) -> tuple[CurveFold, ...]:
+  """One per subject; ValueError where a stream is shorter than the longest length."""
+  subjects = splits.select_subjects(segments, config.subjects, 'CurveConfig.subjects')
+  found = []
+  for subject in subjects:
+    stream = splits.stream(segments, subject, config.stream_sessions)
+    longest = first_seconds(stream, max(config.seconds))
+    if total_s(longest) < max(config.seconds) - 1e-6:
+      raise ValueError(f'CurveConfig.seconds: {subject!r} has {total_s(longest):g} s in the stream '
+                       f'sessions, expected {max(config.seconds):g}')
+    used = {row.segment for row in longest}
+    test = [row for row in splits.whole_rows(segments, [subject], config.test_sessions)
+            if row.segment not in used]
+    train = splits.whole_rows(segments, [s for s in subjects if s != subject])
+    fold = splits.check_fold(segments, splits.Fold(subject, train, (), tuple(test)))
+    mine = splits.column_keys(segments, 'subject') == subject
+    found.append(CurveFold(fold, stream, tuple(np.unique(segments['session_index'][mine]).tolist())))
+  return tuple(found)
+
+
+def run(config: CurveConfig, workdir: str, data: TransferData, table: WindowTable | None,
+        seeds: Sequence[int], checkpoint_hash: str | None) -> None:
+  """Writes workdir/calibration_curve.json; curves already there are kept.
+
+  Args:
+    config: see CurveConfig.
+    workdir: of the run.
+    data: with the view 'fixed'.
+    table: of the baselines.
+    seeds: of the networks.
+    checkpoint_hash: of the networks that start from one.
+  """
+  prepared = data.views['fixed']
+  folds = curve_folds(prepared.segments, config)
+  path = pathlib.Path(workdir) / CURVE_FILE
+  rows = json.loads(path.read_text(encoding='utf-8'))['rows'] if path.exists() else []
+  shared = {align: None for align in (False, True)}
+  for name, method, align in _methods(config):
+    own_seeds = tuple(seeds) if isinstance(method, TransferMethod) else (0,)
+    starts = checkpoint_hash if getattr(method, 'start', '') == 'checkpoint' else None
+    identity = json.loads(json.dumps({
+        'method': name, 'seeds': list(own_seeds), 'checkpoint_hash': starts,
+        'split_hash': splits.split_hash([f.fold for f in folds]),
+        'config': {'method': config_lib.as_plain(method), 'align': align, 'seconds': list(config.seconds),
+                   'stream_sessions': list(config.stream_sessions)}}))
+    if any(all(row[k] == v for k, v in identity.items()) for row in rows):
+      logging.info('calibration curve: %s is there already', name)
+      continue
+    shared[align] = shared[align] or [SelfCalibration(prepared, f.fold.train, align) for f in folds]
+    fresh = _curve(name, method, config, folds, shared[align], data, table, own_seeds, identity)
+    rows = [row for row in rows if row['method'] != name] + fresh
+    results.write_results(path, prepared.labels, rows)
+
+
+def _methods(config: CurveConfig) -> Iterator[tuple[str, Any, bool]]:
+  for name in config.baselines:
+    yield name, baselines.baseline(name), False
+    yield name.removesuffix('-centred') + '-aligned', baselines.baseline(name), True
+  for network in config.networks:
+    yield network.name, network.network, network.network.align
+
+
+def _curve(name, method, config: CurveConfig, folds, calibrations, data: TransferData, table, seeds,
+           identity) -> list[dict[str, Any]]:
+  """One result row for each length."""
+  begin_s, prepared = time.monotonic(), data.views['fixed']
+  found: dict[float, dict[int, list[results.Predictions]]] = {}
+  refused: dict[float, list[bool]] = {}
+  with tqdm.tqdm(total=len(folds) * len(seeds), desc=f'curve {name}', unit='fold', disable=None) as bar:
+    for seed in seeds:
+      for curve_fold, calibration in zip(folds, calibrations):
+        predict = _predictor(method, curve_fold, calibration, data, table, seed)
+        for seconds in (*config.seconds, ALL):
+          stream = curve_fold.taken(seconds)
+          got = results.check(predict(stream), curve_fold.fold.test, len(prepared.labels))
+          found.setdefault(seconds, {}).setdefault(seed, []).append(got)
+          refused.setdefault(seconds, []).append(calibration.place(stream).refused)
+        bar.update()
+  rows = []
+  for seconds, by_seed in found.items():
+    said = 'all' if seconds == ALL else f'{seconds:g} s'
+    whole = {seed: results.concatenate(parts) for seed, parts in by_seed.items()}
+    row = results.result_row(
+        whole, prepared.segments, len(prepared.labels), protocol=f'curve-{said.replace(" ", "")}',
+        uses_target=f'unlabelled {said}' if seconds else 'none', transductive=seconds == ALL,
+        wall_s=(time.monotonic() - begin_s) / len(found), **identity)
+    row |= {'seconds': None if seconds == ALL else seconds, 'refused': float(np.mean(refused[seconds]))}
+    logging.info('calibration curve: %s, %s: repetition %.1f %%, window %.1f %%, refused %.0f %%', name, said,
+                 100 * row['mean']['repetition'], 100 * row['mean']['window'], 100 * row['refused'])
+    rows.append(row)
+  return rows
+
+
+def _predictor(method, curve_fold: CurveFold, calibration: SelfCalibration, data: TransferData,
+               table: WindowTable | None, seed: int):
+  """Trains; the result predicts the test rows from unlabelled crops."""
+  fold = curve_fold.fold
+  if isinstance(method, TransferMethod):
+    fitted = method.fitted(data, fold, calibration.centre, seed)
+    return lambda stream: fitted(fold.test, calibration.of(stream, curve_fold.sessions))
+  return _LdaCurve(method, table, curve_fold, calibration).predict
+
+
+class _LdaCurve:
+  """An LDA whose training windows are centred by session and turned, as the networks' words are."""
+
+  def __init__(self, method: baselines.LdaBaseline, table: WindowTable, curve_fold: CurveFold,
+               calibration: SelfCalibration):
+    self._method, self._table, self._calibration = method, table, calibration
+    self._fold, self._place = curve_fold.fold, calibration.worn
+    rows = table.rows(self._fold.train, method.train_stride)
+    segment_w = table.windows(method.train_stride)[0][rows]
+    session_w = np.asarray(table.segments['session_index'])[segment_w]
+    feature_wf = table.gather(method.features, method.train_stride, rows)
+    parts, means, order = [], [], []
+    for session in np.unique(session_w):
+      element = 0 if self._place is None else int(calibration.centre.element_s[session])
+      mine = feature_wf[session_w == session][:, self._columns(element)]
+      means.append(mine.mean(axis=0))
+      parts.append(mine - means[-1][None])
+      order.append(np.flatnonzero(session_w == session))
+    self._mean_f = np.mean(means, axis=0)
+    label_w = np.asarray(table.segments['label'])[segment_w][np.concatenate(order)]
+    self._fitted = method.fit_features(np.concatenate(parts), label_w)
+
+  def _columns(self, element: int) -> np.ndarray:
+    """Columns of the features in the frame; a turn that leaves a place empty is not for an LDA."""
+    if self._place is None or (montage.elements(self._place) == montage.ABSENT).any():
+      return np.arange(self._table.width(self._method.features))
+    real_c = np.flatnonzero(self._place.valid_c)  # padding is not in the table
+    perm_c = np.searchsorted(real_c, montage.elements(self._place)[element][real_c])
+    return self._table.turned_columns(self._method.features, perm_c)
+
+  def predict(self, stream: Sequence[splits.Row]) -> results.Predictions:
+    """The test rows, centred on the stream's mean shrunk towards the training wearers'."""
+    method, table = self._method, self._table
+    column_f = self._columns(self._calibration.place(stream).element)
+    mean_f = self._mean_f
+    seen = table.rows(stream, method.train_stride) if stream else np.zeros(0, int)
+    if seen.size:
+      share = weight(total_s(stream))
+      own_f = table.gather(method.features, method.train_stride, seen)[:, column_f].mean(axis=0)
+      mean_f = share * own_f + (1 - share) * self._mean_f
+    return method.predict_features(
+        self._fitted, table, self._fold,
+        lambda rows: table.gather(method.features, baselines.TEST_STRIDE, rows)[:, column_f] - mean_f[None])

@@ -1,0 +1,33 @@
+"""Self-calibration: accuracy against seconds of a new wearer's unlabelled data.
+
+aemg evaluate --config=configs/curve.py:myo_armband,part=pretraining --workdir=W [--checkpoint=W/masked]
+Variants: as of configs/gesture.py, and part=pretraining: the subjects set apart for pre-training, one left out
+in turn, for choices (a set that sets none apart has all its subjects). Needs W/prepared/fixed alone.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common, gesture
+
+SECONDS = (0.0, 2.0, 5.0, 10.0, 20.0, 35.0, 60.0)
+
+
+def get_config(variant=None):
+  """Networks of two thirds of the aligned LOSO row's updates, without and with turned bands."""
+  words = (variant or 'synthetic_emg').split(',')
+  pretraining = 'part=pretraining' in words
+  c = common.one(','.join(word for word in words if word != 'part=pretraining'))
+  data, synthetic = c['data'], c['data']['synthetic']
+  steps = data['steps']['gesture'] * 4 // 15
+  network = lambda **changes: gesture.transformer(c, steps=steps, centre='session', **changes)
+  session = dict(stream_sessions=data['calibration'], test_sessions=data['test'])
+  return ConfigDict(dict(
+      title=f'Self-calibration on {c["datasets"][0]}' + ', pre-training part' * pretraining,
+      views=[dict(name='fixed', prepare=common.prepare(c, 'fixed'))], protocols=(), probe_protocol='',
+      seeds=(0,), synthetic=synthetic,
+      curve=dict(
+          seconds=SECONDS[:4] if synthetic else SECONDS, baselines=('lda-features-centred',),
+          subjects=data['pretraining'] if pretraining else data['evaluation'],
+          networks=[dict(name='transformer-centred', network=network()),
+                    dict(name='transformer-aligned', network=network(align=True))],
+          **({} if pretraining else session))))

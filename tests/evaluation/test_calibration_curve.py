@@ -1,0 +1,167 @@
+"""Accuracy against unlabelled seconds: what each point may see, and that it is one test set."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from aemg_jax.data import batches, self_calibration, splits
+from aemg_jax.evaluation import (
+    baselines, calibration_curve, evaluate, figure_style, report_curve, results)
+from aemg_jax.evaluation.calibration_curve import CurveConfig, CurveNetwork
+from aemg_jax.evaluation.transfer import TransferData, TransferMethod
+from aemg_jax.signal import features
+from tests import tiny_set
+
+CONFIG = CurveConfig(seconds=(0.0, 0.5, 2.0), stream_sessions=('cal',), test_sessions=('test',),
+                     baselines=('lda-features-centred',))
+
+
+@pytest.fixture(scope='module', name='rows')
+def _rows(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('curve')
+  data = TransferData({'fixed': tiny_set.prepared()}, None)
+  table = evaluate._window_table(tiny_set.prepared())
+  calibration_curve.run(CONFIG, workdir, data, table, (0,), None)
+  return {(row['method'], row['protocol']): row for row in evaluate._read_json(
+      workdir / calibration_curve.CURVE_FILE, ('labels', 'rows'))['rows']}
+
+
+def test_every_length_has_a_row_on_one_test_set(rows):
+  """Catches: a length that is lost, a test set that changes along the curve, an 'all' sold as
+  inductive, or zero seconds said to use the target."""
+  said = ('curve-0s', 'curve-0.5s', 'curve-2s', 'curve-all')
+  assert set(rows) == {(m, s) for m in ('lda-features-centred', 'lda-features-aligned') for s in said}
+  assert len({row['split_hash'] for row in rows.values()}) == 1
+  for (_, protocol), row in rows.items():
+    assert row['transductive'] == (protocol == 'curve-all')
+    assert row['uses_target'] == {'curve-0s': 'none', 'curve-all': 'unlabelled all'}.get(
+        protocol, f'unlabelled {row["seconds"]} s'.replace('2.0', '2'))
+    assert sum(map(sum, row['confusion'])) == 18  # 3 subjects x 2 repetitions x 3 labels
+  assert rows['lda-features-centred', 'curve-all']['mean']['repetition'] > 0.9
+
+
+def test_the_report_shows_the_curve(rows, tmp_path):
+  """Catches: 'all' drawn as a number of seconds, lengths sorted as text, a point of another method."""
+  table = {protocol: round(100 * row['mean']['repetition'], 1) for (m, protocol), row in rows.items()
+           if m == 'lda-features-centred'}
+  results.write_results(tmp_path / calibration_curve.CURVE_FILE, tiny_set.LABELS, list(rows.values())[::-1])
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(figure_style, 'DPI', 30)
+    section, = report_curve.curve_sections(tmp_path)
+  text, picture, shown = section.blocks
+  assert picture.png.startswith(b'\x89PNG')
+  assert shown.columns[1:] == ('0 s', '0.5 s', '2 s', 'all')
+  cells = {cells[0]: cells[1:] for _, cells in shown.rows}['lda-features-centred']
+  assert [float(c.split(' /')[0]) for c in cells] == [
+      table[f'curve-{s}'] for s in ('0s', '0.5s', '2s', 'all')]
+  assert report_curve.curve_sections(tmp_path / 'elsewhere') == []
+
+
+def test_a_stream_is_cut_in_time_order_and_never_tested():
+  """Catches: test repetitions in the stream, a stream sorted by gesture, crops too long."""
+  segments = tiny_set.prepared().segments
+  one_session = dataclasses.replace(CONFIG, stream_sessions=(), test_sessions=())
+  for config in (CONFIG, one_session):
+    for f in calibration_curve.curve_folds(segments, config):
+      longest = f.taken(2.0)
+      assert not {r.segment for r in longest} & {r.segment for r in f.fold.test}
+      assert f.taken(0.0) == () and len(f.taken(0.5)) == 1
+      assert self_calibration.total_s(longest) == pytest.approx(2.0)
+      assert set(f.taken(math.inf)) >= set(f.fold.test)
+      assert [segments['label'][r.segment] for r in longest] == [0, 1, 2]
+      assert {segments['subject'][r.segment] for r in f.stream} == {f.fold.name}
+  with pytest.raises(ValueError, match="'s0' has 5.4 s in the stream sessions, expected 60"):
+    calibration_curve.curve_folds(segments, dataclasses.replace(CONFIG, seconds=(60.0,)))
+
+
+def test_a_point_sees_its_own_seconds_alone():
+  """Catches: a session mean, scale or placement from all of the target. Later seconds and the test
+  rows are made 1000 times louder: the centre of the first second must stay as it is, to the bit."""
+  config = dataclasses.replace(CONFIG, seconds=(0.9,))
+  quiet = tiny_set.prepared()
+  curve_fold = calibration_curve.curve_folds(quiet.segments, config)[2]
+  heard = {row.segment for row in curve_fold.taken(0.9)}
+  loud = dataclasses.replace(quiet, sentences=_Loud(quiet, heard), sessions=_loud_sessions(quiet))
+  centres = [self_calibration.SelfCalibration(p, curve_fold.fold.train, align=True).of(
+      curve_fold.taken(0.9), curve_fold.sessions) for p in (quiet, loud)]
+  mine = list(curve_fold.sessions)
+  np.testing.assert_array_equal(centres[0].mean_scf[mine], centres[1].mean_scf[mine])
+  np.testing.assert_array_equal(centres[0].element_s[mine], centres[1].element_s[mine])
+
+
+class _Loud:
+  """Sentences of s2 outside some segments, louder."""
+
+  def __init__(self, prepared, heard):
+    self._prepared, self._heard = prepared, heard
+
+  def __len__(self):
+    return len(self._prepared.sentences)
+
+  def read(self, rows):
+    got = dict(self._prepared.sentences.read(rows))
+    subject_b = self._prepared.segments['subject'][got['segment']]
+    change_b = (subject_b == 's2') & ~np.isin(got['segment'], list(self._heard))
+    got['amplitude_n'] = got['amplitude_n'] + 7 * change_b[:, None].astype(np.float32)
+    return got
+
+
+def _loud_sessions(prepared):
+  total = prepared.sessions['feature_sum'].copy()
+  total[prepared.sessions['subject'] == 's2'] += 1e6
+  return prepared.sessions | {'feature_sum': total}
+
+
+def test_the_mean_is_shrunk_towards_the_training_wearers_as_written():
+  """Catches: the shares exchanged, a mean over padding, a training mean in another wearer's frame."""
+  prepared = tiny_set.prepared()
+  curve_fold = calibration_curve.curve_folds(prepared.segments, CONFIG)[0]
+  calibration = self_calibration.SelfCalibration(prepared, curve_fold.fold.train, align=False)
+  sessions = np.unique(prepared.segments['session_index'][[r.segment for r in curve_fold.fold.train]])
+  own = batches.make_centre(prepared, 'session', ()).mean_scf
+  prior_cf = own[sessions].mean(0)
+  none = calibration.of((), curve_fold.sessions)
+  np.testing.assert_allclose(none.mean_scf[curve_fold.sessions[0]], prior_cf, rtol=1e-6)
+  stream = curve_fold.stream[:6]  # the whole session
+  got = calibration.of(stream, curve_fold.sessions)
+  share = 5.4 / (5.4 + 12)
+  mine = prepared.segments['session_index'][stream[0].segment]
+  np.testing.assert_allclose(got.mean_scf[curve_fold.sessions[1]],
+                             share * own[mine] + (1 - share) * prior_cf, rtol=1e-4)
+  with pytest.raises(ValueError, match="data of scale 'session', expected 'fixed'"):
+    self_calibration.SelfCalibration(tiny_set.prepared('session'), curve_fold.fold.train, False)
+
+
+def test_turned_columns_are_the_features_of_turned_channels():
+  """Catches: blocks by channel taken for blocks by feature, and pairs left where they were."""
+  rng = np.random.default_rng(0)
+  x_wtc, perm_c = rng.normal(size=(3, 52, 5)) * np.arange(1, 6), rng.permutation(5)
+  for name, function in features.FEATURES.items():
+    np.testing.assert_allclose(function(x_wtc[:, :, perm_c]),
+                               function(x_wtc)[:, features.turned_columns(name, perm_c)], atol=1e-9,
+                               err_msg=name)
+
+
+@pytest.mark.parametrize('make, message', [
+    (lambda: CurveConfig(seconds=(2.0, 0.0)), 'CurveConfig.seconds'),
+    (lambda: CurveConfig(baselines=('lda-hudgins',)), "got 'lda-hudgins', expected one that centres"),
+    (lambda: CurveNetwork('x', TransferMethod(view='session', centre='session')), "got view 'session'"),
+    (lambda: CurveNetwork('x', TransferMethod()), "centre 'training', expected 'fixed' and 'session'")])
+def test_curves_that_cannot_be(make, message):
+  """Catches: a network whose scale or mean has seen all of the target before its first second."""
+  with pytest.raises(ValueError, match=message):
+    make()
+
+
+def test_a_baseline_predicts_as_before():
+  """Catches: a curve's way of fitting that changes the published baselines."""
+  table = evaluate._window_table(tiny_set.prepared())
+  fold = splits.loso(tiny_set.prepared().segments, tiny_set.SUBJECTS)[0]
+  method = baselines.baseline('lda-hudgins-standardised')
+  got = method.predict(table, fold)
+  rows = table.rows(fold.test, baselines.TEST_STRIDE)
+  fitted = method.fit(table, fold)
+  x_wf = (table.gather(method.features, baselines.TEST_STRIDE, rows) - fitted.shift_f) / fitted.scale_f
+  np.testing.assert_array_equal(got.window_log_prob.argmax(1), fitted.model.predict(x_wf))
