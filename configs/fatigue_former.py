@@ -3,8 +3,8 @@
 aemg evaluate --config=configs/fatigue_former.py --data_dir=D --workdir=W
 D holds curl_borg, plux_fatigue and contraction_intensity (python -m data_builders.build).
 Variants: [small|full][,length=N][,data=synthetic_fatigue][,checkpoint=yes].
-data=synthetic_fatigue is SYNTHETIC: one effort and half of the virtual people are left out. checkpoint=yes adds
-rows with embeddings of a masked model's frozen encoder, --checkpoint=W/masked.
+data=synthetic_fatigue is SYNTHETIC: one effort and half of the virtual people are left out.
+checkpoint=yes adds rows with embeddings of a masked model's frozen encoder, --checkpoint=W/masked.
 
 small, two AMD EPYC cores shared with other jobs (load 6 to 14), 2026-11-21, code of 0dbe370: about 10 minutes of
 processor time and 35 by the clock, in several starts. FatigueFormer: macro-F1 of 3 classes
@@ -19,6 +19,8 @@ SIZES = {
     'small': dict(width=32, heads=2, head_dim=16, mlp_dim=64, layers=(2, 1), learning_rate=1e-3),
 }
 VARIANTS = f'expected {sorted(SIZES)}[,length=N][,data=curl_borg or synthetic_fatigue][,checkpoint=yes]'
+SYNTHETIC = ('majority', 'elapsed time only', 'MDF threshold', 'SVM', 'random forest', 'FatigueFormer',
+             'LSTM')
 STEPS = 380  # 60 epochs of about 404 training sequences at batch 64
 
 
@@ -77,11 +79,12 @@ def get_config(variant=None):
   sequence = dict(length=length)
   time = dict(by='time', need_borg=False)
   if data == 'synthetic_fatigue':
+    methods = [m | dict(pairs=False) for m in _methods(size) if m['name'] in SYNTHETIC]
     return ConfigDict(dict(
         title='SYNTHETIC: synthetic_fatigue, leave one effort and half of the people out',
         data=dict(path='synthetic_fatigue/isometric', windows=dict(by='time'), sequence=sequence | dict(
             baseline='lowest_mvc', baseline_windows=20, most=30)),
-        folds='effort', synthetic=True, methods=_methods(size), transferred='FatigueFormer'))
+        folds='effort', synthetic=True, methods=methods, transferred='FatigueFormer'))
   methods = _methods(size)
   if embedded:
     former = next(m['method'] for m in methods if m['name'] == 'FatigueFormer')

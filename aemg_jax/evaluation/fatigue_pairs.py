@@ -58,11 +58,10 @@ def effort_folds(sequences: Sequences) -> tuple[splits.Fold, ...]:
   halves, folds = (subjects[::2], subjects[1::2]), []
   for effort in np.unique(effort_b):
     for half, (tested, others) in enumerate((halves, halves[::-1])):
-      at = lambda people, keep: tuple(
-          row for row in splits.whole_rows(segments, people) if keep(effort_b[row.segment]))
+      train = [r for r in splits.whole_rows(segments, others) if effort_b[r.segment] != effort]
+      test = [r for r in splits.whole_rows(segments, tested) if effort_b[r.segment] == effort]
       folds.append(splits.check_fold(segments, splits.Fold(
-          f'effort-{effort:g}-half{half}', at(others, lambda e: e != effort), (),  # pylint: disable=cell-var-from-loop
-          at(tested, lambda e: e == effort))))  # pylint: disable=cell-var-from-loop
+          f'effort-{effort:g}-half{half}', tuple(train), (), tuple(test))))
   return tuple(folds)
 
 

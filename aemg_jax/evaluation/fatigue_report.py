@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from aemg_jax.evaluation import fatigue_scores, figures_fatigue, metrics, results
+from aemg_jax.evaluation import (
+    fatigue_attention, fatigue_scores, figures_fatigue, metrics, results)
 from aemg_jax.evaluation.report_page import (
     Block, Picture, Section, Table, Text, to_html, to_markdown)
 
@@ -111,13 +112,13 @@ def _deletion(report: Mapping[str, Any]) -> tuple[Block, ...]:
   for i, k in enumerate(next(iter(found.values()))['k'][:n]):
     differ = [entry['top'][i] - entry['random'][i] for entry in found.values()]
     low, high = metrics.bootstrap_interval(differ)
-    mean = lambda key: np.mean([entry[key][i] for entry in found.values()])  # pylint: disable=cell-var-from-loop
-    rows.append(('', (str(k), f'{mean("top"):.2f}', f'{mean("random"):.2f}',
+    top, random = (np.mean([entry[key][i] for entry in found.values()]) for key in ('top', 'random'))
+    rows.append(('', (str(k), f'{top:.2f}', f'{random:.2f}',
                       f'{np.mean(differ):+.2f} [{low:+.2f}, {high:+.2f}]')))
   whole = np.mean([entry['whole'] for entry in found.values()])
-  return (Text(f'MAE of Borg after hiding the k most attended static features of each sequence, or k at random '
-               f'(mean of 10 draws); none hidden: {whole:.2f}. If attention shows what is needed, the difference '
-               'is above 0.'),
+  return (Text('MAE of Borg after hiding the k most attended static features of each sequence, or k at '
+               f'random (mean of {fatigue_attention.DRAWS} draws); none hidden: {whole:.2f}. If attention '
+               'shows what is needed, the difference is above 0.'),
           Table(('k', 'most attended', 'random', 'difference'), tuple(rows)),
           Picture(figures_fatigue.deletion(found), 'fatigue-deletion', 'The deletion test over people.'))
 
@@ -133,8 +134,8 @@ def _split(report: Mapping[str, Any]) -> tuple[Block, ...]:
         str(groups.count(group)) for group in ('static', 'temporal', 'dropped')))))
   stability = ', '.join(f'{name} {value:.2f}' for name, value in stored['jaccard'].items())
   by_rule = [fold['n_by_rule'] for fold in folds]
-  return (Text(f'Mean Jaccard index over pairs of folds: {stability}. tau > sigma holds for {min(by_rule)} to '
-               f'{max(by_rule)} features a fold.'),
+  return (Text(f'Mean Jaccard index over pairs of folds: {stability}. tau > sigma holds for '
+               f'{min(by_rule)} to {max(by_rule)} features a fold.'),
           Table(('feature', 'static', 'temporal', 'dropped'), tuple(rows), folded='Folds, by feature'))
 
 
@@ -144,8 +145,9 @@ def _elsewhere(report: Mapping[str, Any]) -> tuple[Block, ...]:
     flat = found['flat']
     low, high = flat['change_ci95']
     levels = ', '.join(f'{at} %: {value:.1f}' for at, value in flat['mean_at'].items())
-    lines.append(Text(f'Rested people at several efforts, predicted Borg: {levels}; change from the least to the '
-                      f'most {flat["change"]:+.1f} [{low:+.1f}, {high:+.1f}], where flat would be 0.'))
+    lines.append(Text(f'Rested people at several efforts, predicted Borg: {levels}; change from the '
+                      f'least to the most {flat["change"]:+.1f} [{low:+.1f}, {high:+.1f}], where flat would '
+                      'be 0.'))
   if 'rising' in found:
     people = found['rising']['per_subject']
     rho = ', '.join(f'{p}: {v["spearman"]:.2f} (minus MDF alone {v["spearman_mdf"]:.2f})'

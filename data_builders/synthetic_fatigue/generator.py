@@ -1,4 +1,4 @@
-"""Generates synthetic surface EMG of isometric holds to exhaustion. SYNTHETIC: no person was recorded.
+"""Generates synthetic EMG of isometric holds to exhaustion. SYNTHETIC: no person was recorded.
 
 A recording is one hold of a percentage of the maximal force, from rested to the time limit; tau in
 [0, 1] is the time over the limit.
@@ -7,19 +7,19 @@ A recording is one hold of a percentage of the maximal force, from rested to the
               endurance: the power-like course of Frey Law & Avin 2010 (Ergonomics 53:109), whose
               coefficients are not used. At 20 % elbow flexors held 8.2 (sd 6.2) min (Smith et al.,
               PMC2758423).
-  pool        120 motor units, recruited from small to large, thresholds and sizes exponential in the
-              rank, the rate rising linearly with the drive from 8 per s; a renewal process. After
-              Fuglevand, Winter & Patla 1993 (J Neurophysiol 70:2470); no force is computed.
+  pool        120 motor units, recruited from small to large, thresholds and sizes exponential in
+              the rank, the rate rising linearly with the drive from 8 per s; a renewal process.
+              After Fuglevand, Winter & Patla 1993 (J Neurophysiol 70:2470); no force is computed.
   amplitude   Rested EMG grows as force^1.1. At the limit it is below its maximum, by more at lower
-              forces (by 19 to 55 % for 20 to 65 % of maximal force: Fuglevand, Zackowski, Huey &
-              Enoka 1993, J Physiol 460:549); between, it rises linearly. The drive follows from it, so
-              that larger units join in.
-  potentials  The impulse response whose power spectrum is that of Stulen & De Luca 1981 (IEEE Trans
-              Biomed Eng 28:515), fh^4 f^2 / ((f^2 + fl^2) (f^2 + fh^2)^2), fl 40 and fh 100 Hz at 4 m/s,
-              stretched in time by conduction velocity.
+              forces (by 19 to 55 % for 65 to 20 % of maximal force: Fuglevand, Zackowski, Huey &
+              Enoka 1993, J Physiol 460:549); between, it rises linearly. The drive follows from
+              it, so that larger units join in.
+  potentials  The impulse response whose power spectrum is that of Stulen & De Luca 1981 (IEEE
+              Trans Biomed Eng 28:515), fh^4 f^2 / ((f^2 + fl^2) (f^2 + fh^2)^2), fl 40 and fh
+              100 Hz at 4 m/s, stretched in time by conduction velocity.
   velocity    2.6 to 5.3 m/s, faster in larger units (Andreassen & Arendt-Nielsen 1987, J Physiol
-              391:561), and lower by 30 % at the limit, times each subject's own share. So velocity falls
-              from fatigue and rises from recruitment, which at low force may nearly balance
+              391:561), and lower by 30 % at the limit, times each subject's own share. So velocity
+              falls from fatigue and rises from recruitment, which at low force may nearly balance
               (quadriceps: Arendt-Nielsen, Mills & Forster 1989, doi 10.1002/mus.880120610).
   rating      10 tau^g, g each subject's own, in whole numbers: ratings of constant work rise
               linearly with time (Buckley & Borg 2011, Appl Physiol Nutr Metab 36:682).
@@ -87,7 +87,8 @@ class Subject:
 
 def jobs(study: Study) -> list[Job]:
   """One job per recording, in order of record id."""
-  return [Job(f'S{subject:02d}/{percent}P', '', 2 * N_CHANNELS * _n_samples(study, subject, percent))
+  n_bytes = lambda *hold: 2 * N_CHANNELS * _n_samples(study, *hold)
+  return [Job(f'S{subject:02d}/{percent}P', '', n_bytes(subject, percent))
           for subject in range(study.n_subjects) for percent in TIME_LIMIT_S]
 
 
@@ -178,7 +179,7 @@ def generate(study: Study, job: Job) -> list[Record]:
 
 
 def _emg(subject: Subject, percent: int, n_samples: int, rng) -> np.ndarray:
-  """[T, C] uV without noise: every unit's potentials added up at the finer rate, then band-limited."""
+  """[T, C] uV without noise: all potentials added up at the finer rate, then band-limited."""
   n_fine = FINE * n_samples
   tau_b = np.linspace(0, 1, 1 + max(20, n_samples // 500))
   rate_ub = rates(drive(subject, amplitude(percent, tau_b)))
@@ -208,7 +209,7 @@ def _train(subject: Subject, unit: int, rate_b: np.ndarray, tau_b: np.ndarray, n
 
 
 def _spikes(rate_b: np.ndarray, time_b: np.ndarray, rng) -> np.ndarray:
-  """Times in s of a renewal process whose rate is given at some times, by stretching one of rate 1."""
+  """Times in s of a renewal process, its rate given at some times: one of rate 1, stretched."""
   expected_b = np.append(0, np.cumsum((rate_b[1:] + rate_b[:-1]) / 2 * np.diff(time_b)))
   most = int(1.2 * expected_b[-1] + 20)
   interval = np.maximum(rng.normal(1, INTERVAL_CV, most), 0.1)

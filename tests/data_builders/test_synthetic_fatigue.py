@@ -1,4 +1,4 @@
-"""The generator of holds: deterministic, with the courses of time, amplitude and frequency it claims."""
+"""The generator of holds: deterministic, with the courses of amplitude and frequency it claims."""
 
 import numpy as np
 import pytest
@@ -84,7 +84,7 @@ def test_amplitude_rises_and_frequency_falls_to_the_limit(percent):
 
 def test_amplitude_follows_force_and_ends_below_its_maximum():
   """Effort without effect on amplitude; a limit at which everybody is at the maximum."""
-  start, limit = (np.array([generator.amplitude(p, np.float64(tau)) for p in FORCES]) for tau in (0, 1))
+  start, limit = np.array([generator.amplitude(p, np.array([0.0, 1.0])) for p in FORCES]).T
   np.testing.assert_allclose(start, (np.array(FORCES) / 100) ** 1.1)
   assert limit[0] == pytest.approx(0.45) and (np.diff(limit) > 0).all() and limit[-1] < 1
 

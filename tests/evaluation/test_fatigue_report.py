@@ -38,7 +38,8 @@ def test_effort_folds_share_neither_people_nor_effort():
   folds = fatigue_pairs.effort_folds(made)
   tested = []
   for fold in folds:
-    train, test = methods.training_rows(methods.FatigueData(made, '', {}), fold), methods.test_rows(fold)
+    train = methods.training_rows(methods.FatigueData(made, '', {}), fold)
+    test = methods.test_rows(fold)
     for column in (made.segments['subject'], made.percent_mvc_b):
       assert not set(column[train].tolist()) & set(column[test].tolist())
     tested += test.tolist()
@@ -103,7 +104,8 @@ def test_a_person_with_many_sequences_counts_once():
 def test_deletion_hides_from_both_encoders():
   """Catches: features hidden from one encoder alone, the least attended taken for the most."""
   ones = np.ones((2, 4), bool)
-  batch = {'features': methods.FeatureBatch(np.zeros((2, 1, 1, 4)), np.ones((2, 1, 1), bool), ones, ones)}
+  batch = {'features': methods.FeatureBatch(
+      np.zeros((2, 1, 1, 4)), np.ones((2, 1, 1), bool), ones, ones)}
   gone = fatigue_attention._first(np.array([[0.1, 0.5, 0.2, 0.2], [0.7, 0.1, 0.1, 0.1]]), 2)
   np.testing.assert_array_equal(gone, [[False, True, True, False], [True, True, False, False]])
   left = fatigue_attention.without(batch, gone)['features']
@@ -117,7 +119,8 @@ def _config(**changes):
       rule=saliency.SplitConfig(draws=1), optim=OptimConfig(warmup_steps=1), steps=2, batch_size=8)
   rows = (fatigue.NamedMethod('time', methods.ThresholdMethod('elapsed_s'), pairs=False),
           fatigue.NamedMethod('former', method, pairs=False))
-  return fatigue.FatigueConfig('a run', fatigue.DataConfig('x'), rows, transferred='former', **changes)
+  return fatigue.FatigueConfig(
+      'a run', fatigue.DataConfig('x'), rows, transferred='former', **changes)
 
 
 @pytest.mark.heavy
@@ -152,7 +155,8 @@ def test_pictures_of_few_people():
   one = {'elapsed_s': [1, 2], 'mdf': [1, 0.9], 'rms': [1, 1.5], 'borg': [0, 1], 'score': [0.2, 2]}
   cut = {'whole': 1.0, 'k': [1, 2], 'top': [1.1, 1.3], 'random': [1.0, 1.1]}
   for png in (figures_fatigue.attention_groups([('t', {'rested': entry}, entry['groups'])]),
-              figures_fatigue.trajectories({'A': one}), figures_fatigue.deletion({'A': cut, 'B': cut})):
+              figures_fatigue.trajectories({'A': one}),
+              figures_fatigue.deletion({'A': cut, 'B': cut})):
     assert png.startswith(PNG)
 
 
