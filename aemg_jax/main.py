@@ -25,7 +25,8 @@ _CHECKPOINT = flags.DEFINE_string('checkpoint', '',
 _TOKENISER = flags.DEFINE_string('tokeniser', '', 'work directory of the VQ model (evaluate)')
 _SPLIT = flags.DEFINE_string('split', '', 'explicit split table, CSV (evaluate)')
 _INPUT = flags.DEFINE_string('input', '', 'recording, NPZ (predict)')
-_OUTPUT = flags.DEFINE_string('output', '', 'predictions, CSV (predict)')
+_OUTPUT = flags.DEFINE_string('output', '', 'predictions, CSV (predict); new folder (export)')
+_DRY_RUN = flags.DEFINE_bool('dry_run', False, 'say what would be done (prepare, train of pretrain_all)')
 _COORDINATOR = flags.DEFINE_string('coordinator', '', 'host:port of process 0 of several (train); else '
                                    "from JAX's variables, SLURM or the metadata of a TPU")
 _NUM_PROCESSES = flags.DEFINE_integer('num_processes', 0, 'how many there are (with --coordinator)')
@@ -44,9 +45,22 @@ def _config(cls):
   return section(cls, _CONFIG.value.to_dict(), 'config')
 
 
+def _of_all_sets() -> bool:
+  """Whether the config is that of a mixture of every set; only these know a dry run."""
+  every = _CONFIG.value is not None and 'leave_out' in _CONFIG.value
+  if _DRY_RUN.value and not every:
+    raise ValueError('--dry_run: expected a config of every set (configs/pretrain_all.py)')
+  return every
+
+
 def _prepare() -> None:
   from aemg_jax.sentences import views
   _need(data_dir=_DATA_DIR.value, workdir=_WORKDIR.value)
+  if _of_all_sets():
+    from aemg_jax.training import pretrain
+    sys.stdout.write(pretrain.prepare_all(
+        _config(pretrain.PretrainConfig), _DATA_DIR.value, _WORKDIR.value, _DRY_RUN.value))
+    return
   views.prepare_views(_config(views.ViewsConfig), _DATA_DIR.value, _WORKDIR.value)
 
 
@@ -54,6 +68,11 @@ def _train() -> None:
   from aemg_jax.training import jobs, processes
   _need(workdir=_WORKDIR.value)
   processes.join(_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+  if _of_all_sets():
+    from aemg_jax.training import pretrain
+    sys.stdout.write(pretrain.train(
+        _config(pretrain.PretrainConfig), _PREPARED.value, _WORKDIR.value, _INIT.value, _DRY_RUN.value))
+    return
   jobs.run(_config(jobs.JobConfig), _PREPARED.value, _WORKDIR.value, _INIT.value)
 
 
