@@ -1,9 +1,10 @@
 """The one way in: `aemg COMMAND --config=configs/X.py[:variant] --workdir=...`.
 
-Commands: prepare, train, evaluate, report, predict. A mistake of the user's is one line on stderr
-and exit code 2.
+Commands: prepare, train, evaluate, report, predict, and `aemg fatigue-video VIDEO_OR_NPZ --checkpoint=...`.
+A mistake of the user's is one line on stderr and exit code 2.
 """
 
+import functools
 import logging as std_logging
 import os
 import sys
@@ -21,11 +22,14 @@ _DATA_DIR = flags.DEFINE_string('data_dir', '', 'folder of built datasets (prepa
 _PREPARED = flags.DEFINE_multi_string('prepared', [], 'prepared set; repeat for a mixture (train)')
 _INIT = flags.DEFINE_string('init', '', 'work directory of the tokeniser (train, masked task)')
 _CHECKPOINT = flags.DEFINE_string('checkpoint', '',
-                                  'work directory of a trained model (evaluate, predict)')
+                                  'work directory of a trained model (evaluate, predict, fatigue-video)')
 _TOKENISER = flags.DEFINE_string('tokeniser', '', 'work directory of the VQ model (evaluate)')
 _SPLIT = flags.DEFINE_string('split', '', 'explicit split table, CSV (evaluate)')
 _INPUT = flags.DEFINE_string('input', '', 'recording, NPZ (predict)')
 _OUTPUT = flags.DEFINE_string('output', '', 'predictions, CSV (predict); new folder (export)')
+_OUT = flags.DEFINE_string('out', '.', 'folder of the results (fatigue-video)')
+_STRIDE_S = flags.DEFINE_float('stride_s', 1.0, 'seconds between windows (fatigue-video)')
+_LOOP = flags.DEFINE_integer('loop', 0, 'repeat a short video to so many frames, to try it (fatigue-video)')
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'say what would be done (prepare, train of pretrain_all)')
 _COORDINATOR = flags.DEFINE_string('coordinator', '', 'host:port of process 0 of several (train); else '
                                    "from JAX's variables, SLURM or the metadata of a TPU")
@@ -103,13 +107,21 @@ def _predict() -> None:
   predict.predict_file(_CHECKPOINT.value, _INPUT.value, _OUTPUT.value)
 
 
-COMMANDS: dict[str, Callable[[], None]] = {
+def _fatigue_video(path: str) -> None:
+  from aemg_jax.serving import fatigue_video
+  _need(checkpoint=_CHECKPOINT.value)
+  fatigue_video.run(path, _CHECKPOINT.value, _OUT.value, _LOOP.value, _STRIDE_S.value)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
     'prepare': _prepare,
     'train': _train,
     'evaluate': _evaluate,
     'report': _report,
     'predict': _predict,
+    'fatigue-video': _fatigue_video,
 }
+FILES = {'fatigue-video': 'VIDEO or NPZ'}  # commands that take one file beside the flags
 
 
 def run(argv: Sequence[str]) -> int:
@@ -137,14 +149,17 @@ def _parse(argv: Sequence[str]) -> Callable[[], None]:
   if len(argv) < 2 or argv[1] not in COMMANDS:
     got = repr(argv[1]) if len(argv) > 1 else 'nothing'
     raise ValueError(f'aemg: got {got}, expected one of {", ".join(COMMANDS)}')
+  flags.FLAGS.set_gnu_getopt(argv[1] in FILES)  # the file may come before the flags
   rest = flags.FLAGS([argv[0], *argv[2:]])
-  if rest[1:]:
+  if argv[1] in FILES and len(rest) != 2:
+    raise ValueError(f'aemg {argv[1]}: got {rest[1:]}, expected one {FILES[argv[1]]} and flags')
+  if rest[1:] and argv[1] not in FILES:
     raise ValueError(f'aemg {argv[1]}: got {rest[1:]}, expected flags only')
   if _CONFIG.value is not None and not isinstance(_CONFIG.value, ConfigDict):
     getattr(_CONFIG.value, 'lock', None)  # a file that could not be loaded says so only now
     raise ValueError(f'--config: got a {type(_CONFIG.value).__name__} from get_config(), '
                      'expected a ConfigDict')
-  return COMMANDS[argv[1]]
+  return functools.partial(COMMANDS[argv[1]], *rest[1:])
 
 
 def _fail(message: str) -> int:

@@ -18,6 +18,7 @@ from aemg_jax.evaluation.protocols import ProtocolConfig
 from aemg_jax.evaluation.transfer import TransferMethod
 from aemg_jax.models import ClassifierConfig
 from aemg_jax.sentences import views
+from aemg_jax.serving import fatigue_video
 from tests import tiny_runs, tiny_set
 
 CONFIG = """
@@ -96,6 +97,9 @@ def _refused(tmp_path, capsys):
     (['train', '--workdir=w'], ['--config: missing']),
     (['report'], ['--workdir: missing']),
     (['predict', '--checkpoint=c'], ['--input: missing']),
+    (['fatigue-video', '--checkpoint=c'], ['got []', 'one VIDEO or NPZ']),
+    (['fatigue-video', 'a.mp4', 'b.mp4', '--checkpoint=c'], ["['a.mp4', 'b.mp4']"]),
+    (['fatigue-video', 'a.mp4', '--out=o'], ['--checkpoint: missing']),
     (['train', '--config=/no/where.py', '--workdir=w'], ['/no/where.py', 'No such file']),
     (['train', '--config=/no/where.py', '--config.batch_size=2'], ['/no/where.py', 'No such file']),
 ])
@@ -103,6 +107,15 @@ def test_commands_and_flags(refused, argv, words):
   """Catches: a traceback of absl or ml_collections, a command that starts with a flag missing."""
   line = refused(*argv)
   assert all(word in line for word in words), line
+
+
+def test_a_file_may_stand_before_the_flags(monkeypatch):
+  """Catches: absl's rule that flags after the first word are words too, and are lost."""
+  calls = []
+  monkeypatch.setattr(fatigue_video, 'run', lambda *given: calls.append(given))
+  assert _run(['fatigue-video', 'a.mp4', '--checkpoint', 'c', '--loop=900']) == 0
+  assert _run(['fatigue-video', '--checkpoint=c', '--out=o', '--stride_s=0.5', 'a.npz']) == 0
+  assert calls == [('a.mp4', 'c', '.', 900, 1.0), ('a.npz', 'c', 'o', 0, 0.5)]
 
 
 def test_config_values(refused, put, tmp_path):
