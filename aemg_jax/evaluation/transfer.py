@@ -28,7 +28,7 @@ from aemg_jax.training.optim import OptimConfig, make_tx
 from aemg_jax.training.tasks.supervised import SupervisedTask
 
 STARTS = ('scratch', 'checkpoint')
-TUNES = ('all', 'head', 'lda')
+TUNES = ('all', 'head', 'lda', 'all_then_lda')
 _FORWARD_ROWS = 1024
 
 
@@ -54,9 +54,10 @@ class TransferMethod:
     centre: features minus the 'training' subjects' mean or each 'session's own (transductive).
     align: turn each wearer's electrode ring to the training wearers' (unlabelled target data).
     start: 'scratch' or 'checkpoint'.
-    tune: 'all' parameters, only the 'head', or a closed-form LDA on the frozen encoder ('lda').
+    tune: 'all' parameters, only the 'head', a closed-form LDA on the frozen encoder ('lda'), or on the
+      encoder after all parameters were trained ('all_then_lda').
     optim, steps, batch_size: of the fold's training.
-    augment, smoothing: see the supervised task.
+    augment, smoothing, slot_share: see the supervised task.
     whole_sentence: score a repetition from whole sentences; else from its windows.
     shrinkage: of the LDA.
   """
@@ -71,6 +72,7 @@ class TransferMethod:
   batch_size: int = 64
   augment: AugmentConfig = AugmentConfig()
   smoothing: float = 0.1
+  slot_share: float = 0.0
   whole_sentence: bool = True
   shrinkage: float = 0.01
 
@@ -104,8 +106,12 @@ class TransferMethod:
     method = dataclasses.replace(
         self, model=dataclasses.replace(self.model, classes=len(data.views[self.view].labels)))
     if self.tune == 'lda':
-      return method._fit_lda(data, fold, centre, seed)
+      encoder = (self._encoder(data) if self.start == 'checkpoint'
+                 else _random_encoder(method.model, data.views[self.view], seed))
+      return method._fit_lda(data, fold, centre, encoder)
     params = method._train(data, fold, centre, seed)
+    if self.tune == 'all_then_lda':
+      return method._fit_lda(data, fold, centre, params['encoder'])
     return functools.partial(method._predict_rows, data.views[self.view], params)
 
   def _predict_rows(self, prepared: Prepared, params, rows, centre) -> Predictions:
@@ -133,7 +139,7 @@ class TransferMethod:
         source = batches_lib.sentence_arrays(data.views[self.view], *_crops(data.views[self.view], rows), centre)
         sources.append({k: v for k, v in source.items() if k != 'segment'})
         weights.append(0.5)
-    task = SupervisedTask(self.model, self.augment, self.smoothing)
+    task = SupervisedTask(self.model, self.augment, self.smoothing, self.slot_share)
     settings = self.optim
     if self.tune == 'head':
       settings = dataclasses.replace(settings, frozen=('encoder',))
@@ -154,13 +160,9 @@ class TransferMethod:
       raise ValueError('the checkpoint changed in memory: a fold would not start from its own parameters')
     return jax.tree.map(np.copy, data.pretrained.encoder)
 
-  def _fit_lda(self, data: TransferData, fold: splits.Fold, centre, seed: int):
+  def _fit_lda(self, data: TransferData, fold: splits.Fold, centre, encoder):
     """Embeddings of single windows -> LDA."""
     prepared = data.views[self.view]
-    if self.start == 'checkpoint':
-      encoder = self._encoder(data)
-    else:
-      encoder = _random_encoder(self.model, prepared, seed)
     embed = functools.partial(_apply, Embedder(self.model), {'encoder': encoder})
     parts = [sentence_windows.map_windows(prepared, rows, centre, embed, stride=prepared.config.word.slot_samples // 2)
              for rows in (fold.train, fold.calibration) if rows]

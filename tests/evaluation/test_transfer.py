@@ -138,3 +138,16 @@ def test_a_closed_form_head_on_the_frozen_encoder_learns():
   short = dataclasses.replace(fold.test[0], stop_s=0.2)
   with pytest.raises(ValueError, match="no window of 52 samples in 1 crops, the first of 's2-"):
     method.predict(_data(_pretrained()), dataclasses.replace(fold, calibration=(short,)), 0)
+
+
+def test_a_closed_form_head_after_training_sits_on_the_trained_encoder():
+  """Catches: LDA on the encoder that training began with, or training that is left out."""
+  fold = _folds()[2]
+  method = dataclasses.replace(METHOD, tune='all_then_lda', whole_sentence=False)
+  got = method.predict(_data(), fold, 0)
+  encoder = _train(METHOD, _data(), fold)['encoder']
+  frozen = dataclasses.replace(method, tune='lda', start='checkpoint')
+  want = frozen.predict(_data(Pretrained(encoder, checkpoints.params_hash(encoder))), fold, 0)
+  np.testing.assert_array_equal(got.window_log_prob, want.window_log_prob)
+  untrained = dataclasses.replace(frozen, start='scratch').predict(_data(), fold, 0)
+  assert np.abs(got.window_log_prob - untrained.window_log_prob).max() > 1
