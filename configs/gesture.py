@@ -57,13 +57,13 @@ def _default_methods(c):
 def _by_slots(c, few_shot):
   """Trained on slots as sentences of their own, as windows are scored, with LDA on the trained encoder.
 
-  Decided on MyoArmband's pre-training subjects (leave-4-of-19-out, 30 epochs, one seed, LEDGER.md):
+  Decided on MyoArmband's pre-training subjects (leave-4-of-19-out, 400 updates, one seed, LEDGER.md):
   windows 82.0 to 87.1 % session-centred and 77.4 to 79.9 % inductive, repetitions alike.
   """
   if not c['data']['pretraining']:
     return []
   session = dict(view='session', centre='session')
-  slots = dict(batch_size=32, slot_share=1.0, tune='all_then_lda',
+  slots = dict(steps=c['data']['steps']['gesture'] // 3, batch_size=32, slot_share=1.0, tune='all_then_lda',
                augment=AUGMENT | dict(single_slot=0.0, random_length=False))
   rows = [dict(name='transformer-slots', network=transformer(c, **slots), protocols=('loso',)),
           dict(name='transformer-slots-centred', network=transformer(c, **slots, **session), protocols=('loso',))]
