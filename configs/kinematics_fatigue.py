@@ -1,8 +1,9 @@
-"""Fatigue from motion: the synthetic reaching set under splits S0 to S3, imu_borg with each person left out.
+"""Fatigue from motion: the synthetic reaching set under splits S0 to S3, imu_borg with each person left out,
+its features as they are and counted from each recording's first 10 s.
 
 aemg evaluate --config=configs/kinematics_fatigue.py --data_dir=D --workdir=W
 D holds synthetic_reaching and imu_borg (python -m data_builders.build).
-Variants: [small|paper][,part=synthetic|imu]. For your own recordings (python -m data_builders.build
+Variants: [small|paper][,part=synthetic|imu|imu_baseline]. Your own recordings (python -m data_builders.build
 kinematics_fatigue --raw=...): --config.motion[0].path=kinematics_fatigue --config.motion[0].synthetic=False.
 
 Not yet run.
@@ -20,13 +21,13 @@ SIZES = {
         cells=20, model={}, stride=100),
     'small': dict(
         network=dict(epochs=12, batch_size=16, balanced=True,
-                     optim=dict(learning_rate=2e-3, schedule='constant', clip_norm=1.0)),
-        image=dict(channels=(4, 8), strides=(2, 2), paddings=(1, 1)),
-        posture=dict(channels=(4, 8), strides=(2, 5), paddings=(1, 0)),
-        cells=10, model=dict(dense=16, width=8, hidden=16, dropout=0.1), stride=150),
+                     optim=dict(learning_rate=3e-3, schedule='constant', clip_norm=1.0)),
+        image=dict(channels=(4, 8), strides=(3, 2), paddings=(1, 1)),
+        posture=dict(channels=(2, 4), strides=(2, 5), paddings=(1, 0)),
+        cells=10, model=dict(dense=16, width=8, hidden=16, dropout=0.1), stride=300),
 }
 NO_POSTURE = dict(channels=(), strides=(), paddings=())
-PARTS = ('synthetic', 'imu')
+PARTS = ('synthetic', 'imu', 'imu_baseline')
 
 
 def _parse(variant):
@@ -42,23 +43,25 @@ def _parse(variant):
   return SIZES[size], parts
 
 
-def _methods(size, model, voxel, wavelet, of_bilstm, of_others):
-  """Every row; `of_bilstm` and `of_others` are the splits of the networks, controls are on the former."""
+def _methods(size, model, voxel, wavelet, every, some):
+  """Every row on all splits, but the LSTM on S0, where the paper has one, and shuffled labels on `some`."""
   def network(**changes):
     task = dict(model=size['model'] | model | changes.pop('model', {}), voxel=voxel, wavelet=wavelet)
     return dict(kind='NetworkMethod', task=task, **size['network'], **changes)
   return [
-      dict(name='majority', method=dict(kind='MajorityMethod'), splits=of_bilstm),
-      dict(name='elapsed time only', method=dict(kind='ElapsedMethod'), splits=of_bilstm),
-      dict(name='ridge on summaries', method=dict(kind='RidgeMethod'), splits=of_bilstm),
-      dict(name='BiLSTM', method=network(), splits=of_bilstm),
-      dict(name='LSTM', method=network(model=dict(bidirectional=False)), splits=of_others),
-      dict(name='BiLSTM, shuffled labels', method=network(shuffled=True), splits=of_others),
+      dict(name='majority', method=dict(kind='MajorityMethod'), splits=every),
+      dict(name='elapsed time only', method=dict(kind='ElapsedMethod'), splits=every),
+      dict(name='ridge on summaries', method=dict(kind='RidgeMethod'), splits=every),
+      dict(name='BiLSTM', method=network(), splits=every),
+      dict(name='LSTM', method=network(model=dict(bidirectional=False)), splits=('S0',)),
+      dict(name='BiLSTM, shuffled labels', method=network(shuffled=True), splits=some),
   ]
 
 
 def _synthetic(size):
-  cells = size['cells']
+  cells, network = size['cells'], size['network']
+  if size is SIZES['small']:
+    size = size | dict(network=network | dict(epochs=8))
   model = dict(cells=cells, image=size['image'], posture=size['posture'])
   every = ('S0', 'S1', 'S2', 'S3')
   return dict(
@@ -67,18 +70,17 @@ def _synthetic(size):
       methods=_methods(size, model, dict(cells=cells), {}, every, ('S0', 'S2')))
 
 
-def _imu(size):
+def _imu(size, baseline_s=0.0):
   """Two curls a window (4.5 s), five levels as the window has room for; 12 signals and their slopes."""
-  image = dict(channels=(8, 16), strides=(2, 2), paddings=(1, 1)) if size is SIZES['small'] else size['image']
-  model = dict(frames=224, features=24, levels=5, image=image, posture=NO_POSTURE)
+  model = dict(frames=224, features=24, levels=5, image=size['image'], posture=NO_POSTURE)
   return dict(
-      name='imu_borg', path='imu_borg', synthetic=False,
-      windows=dict(kind='imu', frames=224, stride=50, rate_hz=50.0),
-      methods=_methods(size, model, {}, dict(levels=5), ('S2',), ('S2',)))
+      name='imu_borg_baseline' if baseline_s else 'imu_borg', path='imu_borg', synthetic=False,
+      windows=dict(kind='imu', frames=224, stride=50, rate_hz=50.0, baseline_s=baseline_s),
+      methods=[m for m in _methods(size, model, {}, dict(levels=5), ('S2',), ('S2',)) if m['name'] != 'LSTM'])
 
 
 def get_config(variant=None):
-  """`small` (default) or `paper`, both parts."""
+  """`small` (default) or `paper`, all parts; imu_baseline counts features from the first 10 s."""
   size, parts = _parse(variant)
-  of = {'synthetic': _synthetic, 'imu': _imu}
+  of = {'synthetic': _synthetic, 'imu': _imu, 'imu_baseline': lambda size: _imu(size, 10.0)}
   return ConfigDict(dict(title='Fatigue from motion', motion=[of[part](size) for part in parts]))

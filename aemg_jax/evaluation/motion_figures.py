@@ -48,8 +48,11 @@ def wavelet_levels(signal_t: np.ndarray, level_tl: np.ndarray, rate_hz: float, n
       axes.plot(time_s, signal_t, color=style.GREY, linewidth=0.7)
       axes.plot(time_s, level_tl[:, level - 1], color=style.BLUE, linewidth=1.5)
       axes.set_title(f'A{level}, below {rate_hz / 2 ** (level + 1):.2g} Hz')
-    for axes in panels[-2:]:
+    for axes in panels[level_tl.shape[1]:]:
+      axes.set_axis_off()
+    for axes in panels[level_tl.shape[1] - 2:level_tl.shape[1]]:
       axes.set_xlabel('time in the window (s)')
+      axes.tick_params(labelbottom=True)
     figure.supylabel(f'{style.name(name)} ({unit})', fontsize=9.5)
   return style.render(draw, 1.5 * -(-level_tl.shape[1] // 2) + 0.8)
 
@@ -94,5 +97,5 @@ def fatigue_curves(curves: Mapping[str, Mapping[str, np.ndarray]], fatigued_from
       axes.set_axis_off()
     for axes in panels[max(len(curves) - 2, 0):len(curves)]:
       axes.set_xlabel('end of the window (s)')
-    panels[0].legend(loc='upper left')
-  return style.render(draw, 2.2 * -(-len(curves) // 2) + 0.5)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc='outside upper center', ncols=3)
+  return style.render(draw, 2.2 * -(-len(curves) // 2) + 0.8)

@@ -16,6 +16,7 @@ Letters: b window, t frame, f feature, l level, xyz cells, c channel, d width, k
 
 from collections.abc import Callable
 import dataclasses
+import itertools
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -187,10 +188,8 @@ class FrameCNN(nn.Module):
     return found if keep is None else (found[0], jax.tree.map(lambda x_bc: x_bc.mean(0), found[1]))
 
   def _convolve(self, x_t: jax.Array, kernel: jax.Array, i: int) -> jax.Array:
-    axes, dtype, padding = 'xyz'[:x_t.ndim - 2], self.config.dtype, self.blocks.paddings[i]
-    y_t = jax.lax.conv_general_dilated(
-        x_t.astype(dtype), kernel.astype(dtype), (self.blocks.strides[i],) * len(axes),
-        [(padding, padding)] * len(axes), dimension_numbers=(f'N{axes}C', f'{axes}IO', f'N{axes}C'))
+    dtype, by = self.config.dtype, patches if jax.default_backend() == 'cpu' else convolution
+    y_t = by(x_t.astype(dtype), kernel.astype(dtype), self.blocks.strides[i], self.blocks.paddings[i])
     return y_t.astype(jnp.float32)
 
   def _activate(self, y_t, block: '_Block', moments: Moments, key, salt: int) -> jax.Array:
@@ -200,6 +199,30 @@ class FrameCNN(nn.Module):
     to_rank = lambda x_c: x_c.reshape((1,) * (y_t.ndim - 1) + (-1,))
     y_t = y_t * to_rank(factor_c) + to_rank(block.bias_c - moments.mean_c * factor_c)
     return _dropout(nn.leaky_relu(y_t, self.config.slope), key, self.config.dropout, salt)
+
+
+def convolution(x_n: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+  """[n, ..., c] -> [n, ..., d] by XLA's convolution: for accelerators."""
+  dims = x_n.ndim - 2
+  axes = 'xyz'[:dims]
+  return jax.lax.conv_general_dilated(
+      x_n, kernel, (stride,) * dims, [(padding, padding)] * dims,
+      dimension_numbers=(f'N{axes}C', f'{axes}IO', f'N{axes}C'))
+
+
+def patches(x_n: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+  """The same as one product with all patches: on a CPU the gradient of three dimensions is an order of
+  magnitude faster than XLA's convolution."""
+  dims, side = x_n.ndim - 2, kernel.shape[0]
+  x_n = jnp.pad(x_n, [(0, 0)] + [(padding, padding)] * dims + [(0, 0)])
+  cells = [(n - side) // stride + 1 for n in x_n.shape[1:-1]]
+  parts = []
+  for offset in itertools.product(range(side), repeat=dims):
+    stop = [o + stride * (n - 1) + 1 for o, n in zip(offset, cells)]
+    parts.append(jax.lax.slice(x_n, (0, *offset, 0), (len(x_n), *stop, x_n.shape[-1]),
+                               (1, *(stride,) * dims, 1)))
+  patch_nk = jnp.concatenate(parts, axis=-1).reshape(-1, side ** dims * x_n.shape[-1])
+  return (patch_nk @ kernel.reshape(patch_nk.shape[1], -1)).reshape(len(x_n), *cells, -1)
 
 
 class _Block(NamedTuple):

@@ -34,6 +34,8 @@ class MotionConfig:
       none; one that the moment crosses is dropped.
     rate_hz: that the recordings must have, within 1 %.
     min_valid: a window of which a smaller share of feature values is valid is dropped.
+    baseline_s: 0, or count every feature from its mean over the recording's first so many seconds, in its
+      deviations there: people and sensors that sit differently then begin alike. Not the paper's.
     keypoints, kinematics: of key points. Of an IMU only `kinematics.smooth_frames` is used.
   """
   kind: str = 'keypoints'
@@ -42,6 +44,7 @@ class MotionConfig:
   fatigued_from: float = 7.0
   rate_hz: float = 30.0
   min_valid: float = 0.5
+  baseline_s: float = 0.0
   keypoints: KeypointConfig = KeypointConfig()
   kinematics: KinematicsConfig = KinematicsConfig()
 
@@ -51,6 +54,8 @@ class MotionConfig:
     for name in ('frames', 'stride'):
       if getattr(self, name) < 1:
         raise ValueError(f'MotionConfig.{name}: got {getattr(self, name)}, expected 1 or more')
+    if not self.baseline_s >= 0:
+      raise ValueError(f'MotionConfig.baseline_s: got {self.baseline_s}, expected 0 or more')
     if not self.rate_hz > 0:
       raise ValueError(f'MotionConfig.rate_hz: got {self.rate_hz}, expected more than 0')
 
@@ -93,7 +98,7 @@ def keypoint_motion(keypoint_tkd: np.ndarray, frame_px: np.ndarray, rate_hz: flo
   """Key points [T, 11, 4] as an estimator gives them, frame width and height in px -> Motion."""
   found = _keypoint_motion(config.keypoints, config.kinematics)(
       np.asarray(keypoint_tkd, np.float32), np.asarray(frame_px, np.float32), rate_hz)
-  return jax.tree.map(np.asarray, Motion(*found))
+  return _from_baseline(jax.tree.map(np.asarray, Motion(*found)), round(config.baseline_s * rate_hz))
 
 
 @functools.lru_cache(maxsize=4)
@@ -112,7 +117,19 @@ def imu_motion(signal_tc: np.ndarray, rate_hz: float, config: MotionConfig) -> M
   smooth_tc = np.asarray(kinematics.smooth(signal_tc.astype(np.float32), config.kinematics.smooth_frames))
   slope_tc = np.asarray(kinematics.slope(smooth_tc)) * np.float32(rate_hz)
   feature_tf = np.concatenate([smooth_tc, slope_tc], axis=1)
-  return Motion(feature_tf, np.ones(feature_tf.shape, bool), None)
+  motion = Motion(feature_tf, np.ones(feature_tf.shape, bool), None)
+  return _from_baseline(motion, round(config.baseline_s * rate_hz))
+
+
+def _from_baseline(motion: Motion, frames: int) -> Motion:
+  """Features in deviations of the first frames, from their mean; 0 frames leave them as they are."""
+  if not frames:
+    return motion
+  valid_tf = motion.valid_tf[:frames]
+  scaler = _moments(motion.feature_tf[None, :frames], valid_tf[None])
+  known_f = valid_tf.any(0)  # a feature that was never seen there has no baseline
+  feature_tf = ((motion.feature_tf - scaler.mean_f[None]) / scaler.sd_f[None]).astype(np.float32)
+  return motion._replace(feature_tf=feature_tf, valid_tf=motion.valid_tf & known_f[None])
 
 
 def motion_of(record: Record, config: MotionConfig) -> Motion:
@@ -172,7 +189,12 @@ def make_windows(records: Iterable[Record], config: MotionConfig) -> tuple[Windo
 def fit_scaler(windows: Windows, rows: np.ndarray) -> Scaler:
   """Statistics of the given windows alone, which must be those that train; windows that share frames
   count them as often as they hold them."""
-  value_btf, valid_btf = windows.feature_btf[rows], windows.valid_btf[rows]
+  return _moments(windows.feature_btf[rows], windows.valid_btf[rows])
+
+
+def _moments(value_btf: np.ndarray, valid_btf: np.ndarray) -> Scaler:
+  """Of the valid values; a deviation that is no scale is 1."""
+  value_btf = np.where(valid_btf, value_btf, 0)
   count_f = np.maximum(valid_btf.sum((0, 1)), 1)
   mean_f = value_btf.sum((0, 1), dtype=np.float64) / count_f
   square_f = np.square(np.where(valid_btf, value_btf - mean_f[None, None], 0)).sum((0, 1), dtype=np.float64)

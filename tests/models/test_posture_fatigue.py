@@ -11,7 +11,7 @@ import optax
 import pytest
 
 from aemg_jax.models import PostureFatigueConfig, build
-from aemg_jax.models.posture_fatigue import ConvConfig, FrameCNN, MotionBatch
+from aemg_jax.models.posture_fatigue import ConvConfig, FrameCNN, MotionBatch, convolution, patches
 from aemg_jax.signal.keypoints import Pose
 from aemg_jax.signal.voxels import VoxelConfig
 from aemg_jax.signal.wavelets import WaveletConfig
@@ -113,6 +113,17 @@ def test_blocks_are_those_of_flax_in_value_gradient_and_moments():
     block = found[f'block_{i}']
     np.testing.assert_allclose(block.mean_c, mean_c, atol=1e-5)
     np.testing.assert_allclose(block.square_c - block.mean_c ** 2, var_c, rtol=1e-4)
+
+
+@pytest.mark.parametrize('shape, side, stride, padding', [
+    ((2, 7, 6, 3), 3, 2, 1), ((2, 6, 5, 7, 2), 3, 3, 1), ((1, 4, 4, 4, 3), 3, 3, 0), ((3, 5, 1), 3, 1, 1)])
+def test_both_convolutions_are_one(shape, side, stride, padding):
+  """Catches: on a CPU another network than on an accelerator: patches in another order than the kernel."""
+  rng = np.random.default_rng(0)
+  x_n = rng.normal(size=shape).astype(np.float32)
+  kernel = rng.normal(size=(side,) * (len(shape) - 2) + (shape[-1], 4)).astype(np.float32)
+  np.testing.assert_allclose(patches(x_n, kernel, stride, padding), convolution(x_n, kernel, stride, padding),
+                             atol=1e-4)
 
 
 @pytest.mark.heavy

@@ -47,6 +47,17 @@ def test_imu_features_are_signals_and_slopes_in_their_units():
   assert windows.pose is None and windows.valid_btf.all()
 
 
+def test_a_baseline_is_the_recordings_first_seconds():
+  """Catches: statistics of the whole recording, which would see the future, or of every window."""
+  config = dataclasses.replace(IMU, baseline_s=0.5)
+  record = _imu([(0, 100, 1.0)])
+  plain, based = (motion.motion_of(record, c).feature_tf for c in (IMU, config))
+  mean_f, sd_f = plain[:25].mean(0), plain[:25].std(0)
+  sd_f[2] = 1.0  # a slope that does not change is no scale
+  np.testing.assert_allclose(based, (plain - mean_f[None]) / sd_f[None], rtol=1e-4, atol=1e-4)
+  assert not np.allclose(plain[:25].std(0), plain.std(0))
+
+
 @pytest.fixture(name='reaching', scope='module')
 def _reaching():
   """A take, its windows, and windows of the same take with the second half of its key points changed."""
@@ -95,6 +106,6 @@ def test_records_that_do_not_fit_are_refused():
     motion.make_windows([_imu([(0, 450, 1.0)], 450)], motion.MotionConfig(rate_hz=50.0))
   with pytest.raises(ValueError, match="no recording holds .* {'short recording': 1}"):
     motion.make_windows([_imu([], 10)], IMU)
-  for field, value in (('kind', 'emg'), ('frames', 0), ('rate_hz', 0.0)):
+  for field, value in (('kind', 'emg'), ('frames', 0), ('rate_hz', 0.0), ('baseline_s', -1.0)):
     with pytest.raises(ValueError, match=f'MotionConfig.{field}'):
       motion.MotionConfig(**{field: value})
