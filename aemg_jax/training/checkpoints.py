@@ -5,14 +5,13 @@
                             /rest        step, key and optimiser state, as a flat {path: leaf}
                             /meta        JSON: config, labels, ..., and a hash of each item
 
-Arrays are written as host numpy arrays by process 0, so no file depends on the number of devices or
-processes. All processes read, so `workdir` must be a folder that all of them see.
-
-Where the optimiser averages the parameters, `params` holds the average, and `rest` those that are
-trained on.
+Process 0 writes host numpy arrays, so no file depends on the number of devices or processes. All
+processes read: `workdir` must be a folder that all of them see. Where the optimiser averages the
+parameters, `params` holds the average, and `rest` those that are trained on.
 """
 
 import concurrent.futures
+import json
 import os
 import pathlib
 import shutil
@@ -39,18 +38,19 @@ DAMAGED = '.damaged'
 class Checkpoints:
   """The checkpoints of one work directory; keeps the latest and the one of the lowest score.
 
-  `save` copies the state and returns; a thread writes it. An error of that thread is raised by the
-  next call of `check`, `save` or `close`.
+  `save` copies the state and a thread writes it; the next `check`, `save` or `close` raises its error.
   """
 
-  def __init__(self, workdir: str | os.PathLike, keep: int = 2, track_best: bool = False):
+  def __init__(self, workdir: str | os.PathLike, keep: int = 2, track_best: bool = False,
+               prove: Callable[[PyTree], PyTree] | None = None):
     """Opens or makes `workdir`/checkpoints, and removes what a killed run left half-written.
 
     Args:
-      workdir: of the run.
       keep: latest checkpoints kept; the one before the latest stands in if that is damaged.
       track_best: keep the one of the lowest score too; only then does `save` take a score.
+      prove: parameters -> what is saved as `golden`.
     """
+    self._prove = prove
     self._path = os.path.join(os.path.abspath(workdir), FOLDER)
     self._writes = jax.process_index() == 0
     self._manager = None
@@ -59,6 +59,7 @@ class Checkpoints:
     if self._writes:
       os.makedirs(self._path, exist_ok=True)
       self._remove(lambda name: TEMPORARY in name)
+      self._forget_damaged_scores()
       self._manager = self._open(keep, track_best)
 
   def _open(self, keep: int, track_best: bool) -> ocp.CheckpointManager:
@@ -135,16 +136,14 @@ class Checkpoints:
       ValueError: if all are damaged, or the leaves are not those of `state`.
     """
     self._wait()
-    found, step = None, -1
-    if self._writes:
-      step, found = self._latest_sound(state)
+    step, found = self._latest_sound(state) if self._writes else (-1, None)
     agreed = int(parallel.largest(step))
     if not self._writes and agreed >= 0:
       found = _restore(self._path, agreed, state)
     return found
 
   def _latest_sound(self, state: TrainState) -> tuple[int, TrainState | None]:
-    bad = {}
+    bad: dict[int, ValueError] = {}
     for step in sorted(self._manager.all_steps(), reverse=True):
       try:
         found = _restore(self._path, step, state)
@@ -152,12 +151,11 @@ class Checkpoints:
         logging.warning('%s; the checkpoint before it is taken, if there is one', error)
         bad[step] = error
         continue
-      for name in map(str, bad):
-        aside = os.path.join(self._path, name + DAMAGED)
+      for name in bad:
+        aside = os.path.join(self._path, f'{name}{DAMAGED}')
         shutil.rmtree(aside, ignore_errors=True)
-        os.rename(os.path.join(self._path, name), aside)
-      if bad:
-        self._manager.reload()
+        os.rename(os.path.join(self._path, str(name)), aside)
+      self._manager.reload()
       return step, found
     if bad:
       raise bad[max(bad)]
@@ -165,6 +163,8 @@ class Checkpoints:
 
   def _write(self, host: TrainState, meta: dict[str, Any], score: float | None) -> None:
     step, trees = int(host.step), items.split(host)
+    if self._prove is not None:
+      trees['golden'] = self._prove(trees['params'])
     meta = {**meta, 'step': step, **{f'{name}_hash': params_hash(tree) for name, tree in trees.items()}}
     args = {name: ocp.args.StandardSave(tree) for name, tree in trees.items() if jax.tree.leaves(tree)}
     args['meta'] = ocp.args.JsonSave({**meta, 'meta_hash': items.json_hash(meta)})
@@ -182,6 +182,17 @@ class Checkpoints:
     pending, self._pending = self._pending, None
     if pending is not None:
       pending.result()
+
+  def _forget_damaged_scores(self) -> None:
+    """Orbax reads all scores at once and would not start for one that is damaged."""
+    for step in _steps(self._path):
+      folder = pathlib.Path(self._path, str(step), 'metrics')
+      try:
+        float(json.loads((folder / 'metrics').read_bytes())[SCORE])
+      except (OSError, ValueError, KeyError, TypeError):
+        if folder.is_dir():
+          logging.warning('%s: damaged: the score of step %d is forgotten', folder, step)
+          shutil.rmtree(folder)
 
   def _remove(self, unwanted: Callable[[str], bool]) -> None:
     for name in os.listdir(self._path):
@@ -211,13 +222,13 @@ def load_params(path: str | os.PathLike, abstract: PyTree | None = None) -> PyTr
   return _checked(folder, 'params', load_meta(folder), abstract)
 
 
-def load_extra(path: str | os.PathLike, abstract: PyTree | None = None) -> PyTree:
-  """The task's other state alone (a codebook), as numpy leaves; {} if there is none.
+def load_extra(path: str | os.PathLike, abstract: PyTree | None = None, item: str = 'extra') -> PyTree:
+  """The task's other state alone (a codebook), or 'golden', as numpy leaves; {} if there is none.
 
   Without `abstract` a named tuple comes back as a dict of its fields.
   """
   folder = step_folder(path)
-  return _checked(folder, 'extra', load_meta(folder), abstract)
+  return _checked(folder, item, load_meta(folder), abstract)
 
 
 def load_meta(path: str | os.PathLike) -> dict[str, Any]:
@@ -233,26 +244,22 @@ def load_meta(path: str | os.PathLike) -> dict[str, Any]:
     raise _damaged(f'{folder}/meta', error) from error
   if not isinstance(meta, dict) or 'params_hash' not in meta:
     raise ValueError(f'{folder}/meta: damaged: no params_hash in it, expected what save() wrote')
-  stored = meta.pop('meta_hash', None)  # versions before 0.2 wrote none
+  stored = meta.pop('meta_hash', None)  # the first versions wrote none
   if stored not in (None, items.json_hash(meta)):
     raise ValueError(f'{folder}/meta: damaged: hash {items.json_hash(meta)[:12]}, expected {stored[:12]}')
   return meta
 
 
 def latest_meta(workdir: str | os.PathLike) -> dict[str, Any] | None:
-  """`load_meta` of the newest checkpoint whose own is sound; None if there is no checkpoint.
-
-  Raises:
-    ValueError: if all are damaged.
-  """
-  error = None
+  """`load_meta` of the newest checkpoint whose own is sound; None without one; raises if none is."""
+  errors = []
   for step in sorted(_steps(os.path.join(workdir, FOLDER)), reverse=True):
     try:
       return load_meta(os.path.join(workdir, FOLDER, str(step)))
-    except ValueError as damaged:
-      error = error or damaged
-  if error is not None:
-    raise error
+    except ValueError as error:
+      errors.append(error)
+  if errors:
+    raise errors[0]
   return None
 
 
@@ -282,9 +289,8 @@ def _restore(path: str, step: int, like: TrainState) -> TrainState:
 
 def _checked(folder: str, item: str, meta: Mapping[str, Any], abstract: PyTree | None) -> PyTree:
   """One item, {} if it is empty, with the hash that `meta` says."""
-  stored = meta.get(f'{item}_hash')  # versions before 0.2 wrote that of params alone
-  empty = stored == params_hash({}) or stored is None and not os.path.isdir(os.path.join(folder, item))
-  if empty:
+  stored = meta.get(f'{item}_hash')  # the first versions wrote that of params alone
+  if stored == params_hash({}) or stored is None and not os.path.isdir(os.path.join(folder, item)):
     items.compare(f'{folder}/{item}', {}, items.shapes({} if abstract is None else abstract))
     return {} if abstract is None else abstract
   tree = _load(folder, item, abstract)

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.kill_test --kills 50 --seed 0 [--processes 2 --devices 2] [--out FILE]
 
-The job is a small vector-quantised autoencoder (k-means, codebook, averaged parameters) on made-up
-words: nothing measured here is a result on recordings. It is run once without interruption; then it
+The job is small (`vq`: the autoencoder with k-means and codebook; `toy`: a linear map with noise and
+moving sums) and so are its data, which are made up: nothing here is a result on recordings. It is run once without interruption; then it
 is started again and again, and one of its processes is killed: while it starts, while it trains, or
 while a checkpoint is being written. When a run has come to its end, its loss curve and everything it
 saved are compared bit by bit with the uninterrupted one, and the next run begins.
@@ -19,10 +19,11 @@ import os
 import pathlib
 import re
 import signal
-import subprocess
+import socket
 import sys
 import tempfile
 import time
+import traceback
 
 import jax
 import numpy as np
@@ -30,30 +31,72 @@ import numpy as np
 from aemg_jax.training import checkpoints, writers
 
 ROOT = pathlib.Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / 'tests/training'))
+import pod_worker  # noqa: E402
+
 PHASES = {'start': 0.1, 'train': 0.4, 'save': 0.5}
-HASHES = ('params_hash', 'extra_hash', 'rest_hash')
+HASHES = ('params_hash', 'extra_hash', 'rest_hash', 'step')
 LIMIT_S = 900
 
 
 class Job:
-  """One work directory and the processes that are training in it."""
+  """One work directory and the processes that are training in it.
+
+  They are forks of this process, which has imported all and used none of it: a start costs what JAX
+  needs to begin, not the imports.
+  """
 
   def __init__(self, args, workdir: pathlib.Path):
     self._args, self.workdir, self.run = args, workdir, workdir / args.run
     self.log = workdir.with_suffix('.log')
 
   def start(self) -> None:
-    args, env = self._args, {**os.environ, 'JAX_PLATFORMS': 'cpu'}
-    env['XLA_FLAGS'] = '--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true'
-    command = ['bash', str(ROOT / 'launch/local_pod.sh'), str(args.processes), str(args.devices),
-               sys.executable, str(ROOT / 'tests/training/pod_worker.py'), str(self.workdir),
-               f'--runs={args.run}', f'--steps={args.steps}',
-               f'--checkpoint_every={args.checkpoint_every}', f'--pause_s={args.pause_s}']
-    for path in self.workdir.glob('pid.*'):
-      path.unlink()
-    self.begun_s = time.monotonic()
-    with open(self.log, 'w', encoding='utf-8') as log:
-      self.pod = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
+    with socket.socket() as free:
+      free.bind(('localhost', 0))
+      port = free.getsockname()[1]
+    self.log.write_bytes(b'')
+    self.begun_s, self.codes = time.monotonic(), {}
+    self.pids = [self._fork(i, port) for i in range(self._args.processes)]
+
+  def _fork(self, process: int, port: int) -> int:
+    pid = os.fork()
+    if pid:
+      return pid
+    code, args = 1, self._args
+    try:
+      log = os.open(self.log, os.O_WRONLY | os.O_APPEND)
+      os.dup2(log, 1)
+      os.dup2(log, 2)
+      os.environ.update(JAX_COORDINATOR_ADDRESS=f'localhost:{port}', JAX_PROCESS_ID=str(process),
+                        JAX_NUM_PROCESSES=str(args.processes))
+      pod_worker.main([str(self.workdir), f'--runs={args.run}', f'--steps={args.steps}',
+                       f'--checkpoint_every={args.checkpoint_every}', f'--pause_s={args.pause_s}'])
+      jax.distributed.shutdown()
+      code = 0
+    except BaseException:  # pylint: disable=W0718  # a fork must end here whatever comes
+      traceback.print_exc()
+    finally:
+      os._exit(code)
+
+  def running(self) -> bool:
+    """Whether any process is."""
+    for pid in self.pids:
+      if pid not in self.codes:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+          self.codes[pid] = os.waitstatus_to_exitcode(status)
+    return len(self.codes) < len(self.pids)
+
+  def wait(self) -> int:
+    """0 if all ended well; when one has not, the others are killed, as a launcher would."""
+    while self.running():
+      if any(self.codes.values()):
+        time.sleep(1)
+        for pid in self.pids:
+          if pid not in self.codes:
+            _kill(pid)
+      time.sleep(0.01)
+    return max(map(abs, self.codes.values()))
 
   def last_line(self) -> int:
     """Number of the last step in the loss curve, -1 if there is none."""
@@ -75,10 +118,9 @@ class Job:
   def wait_for(self, condition) -> bool:
     """Whether it came true before the job ended."""
     while not condition():
-      if self.pod.poll() is not None:
+      if not self.running():
         return False
       if time.monotonic() - self.begun_s > LIMIT_S:
-        self.pod.terminate()
         raise RuntimeError(f'{self.log}: nothing happened for {LIMIT_S} s')
       time.sleep(0.01)
     return True
@@ -94,9 +136,7 @@ def one_life(job: Job, rng: np.random.Generator, args, total: dict) -> bool:
   job.start()
   phase = str(rng.choice(list(PHASES), p=list(PHASES.values())))
   victim, wait_s = int(rng.integers(args.processes)), rng.uniform()
-  pid_file = job.workdir / f'pid.{victim}'
-  alive = job.wait_for(pid_file.exists)
-  first = saved[-1] if saved else 0
+  first, alive = saved[-1] if saved else 0, True
   if phase != 'start' and alive:
     alive = job.wait_for(lambda: job.last_line() >= first and job.resumed_at() >= first)
     if alive:
@@ -105,19 +145,20 @@ def one_life(job: Job, rng: np.random.Generator, args, total: dict) -> bool:
     alive = job.wait_for(job.saving)
   time.sleep(wait_s * {'start': args.start_s, 'train': args.train_s, 'save': 0.1}[phase])
   mid_save = job.saving()
-  killed = alive and job.pod.poll() is None and _kill(int(pid_file.read_text()))
+  killed = alive and job.running() and job.pids[victim] not in job.codes and _kill(job.pids[victim])
   if killed:
     total['kills'] += 1
     total['kills_by_phase'][phase] += 1
     total['kills_in_mid_save'] += mid_save
-  if job.pod.wait() and not killed:
+  code = job.wait()
+  if code and not killed:
     raise RuntimeError(f'{job.log}: the job failed by itself')
   resumed = job.resumed_at()
   if job.last_line() > before or resumed:
     total['resumes'] += before >= 0
     total['steps_repeated'] += max(0, before + 1 - resumed)
     total['steps_lost'] += max(0, first - resumed)
-  return job.pod.returncode != 0
+  return code != 0
 
 
 def _kill(pid: int) -> bool:
@@ -133,10 +174,14 @@ def compare(job: Job, straight: Job, args, total: dict) -> None:
   lines, wanted = writers.read(job.run), writers.read(straight.run)
   steps = [line['step'] for line in lines]
   total['repeated_in_trajectory'] += len(set(range(args.steps)) ^ set(steps)) + len(steps) - len(set(steps))
-  found, right = (checkpoints.load_meta(j.run) for j in (job, straight))
+  found, right = (json.loads(_meta(j).read_text()) for j in (job, straight))
   total['runs'] += 1
   total['curves_equal'] &= lines == wanted
-  total['parameters_equal'] &= all(found[name] == right[name] for name in (*HASHES, 'step'))
+  total['parameters_equal'] &= all(found[name] == right[name] for name in HASHES)
+
+
+def _meta(job: Job) -> pathlib.Path:
+  return job.run / checkpoints.FOLDER / str(job.steps_saved()[-1]) / 'meta/metadata'
 
 
 def main() -> None:
@@ -152,28 +197,35 @@ def main() -> None:
   parser.add_argument('--pause_s', type=float, default=0.05, help='that each batch takes')
   parser.add_argument('--start_s', type=float, default=5.0, help='kills while starting come within')
   parser.add_argument('--train_s', type=float, default=1.5, help='kills while training come within')
+  parser.add_argument('--limit_s', type=float, default=1e9, help='no kill begins after this long')
   parser.add_argument('--folder', default='', help='kept; a temporary one if empty')
   parser.add_argument('--out', default='')
   args = parser.parse_args()
   folder = pathlib.Path(args.folder or tempfile.mkdtemp(prefix='aemg_kill_'))
   folder.mkdir(parents=True, exist_ok=True)
+  os.environ['JAX_PLATFORMS'] = 'cpu'
+  os.environ['XLA_FLAGS'] = ('--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true '
+                             f'--xla_force_host_platform_device_count={args.devices}')
   rng = np.random.default_rng(args.seed)
   straight = Job(args, folder / 'straight')
   straight.start()
-  if straight.pod.wait():
+  if straight.wait():
     raise RuntimeError(f'{straight.log}: the uninterrupted run failed')
   total = {'kills': 0, 'kills_by_phase': dict.fromkeys(PHASES, 0), 'kills_in_mid_save': 0, 'resumes': 0,
            'steps_repeated': 0, 'steps_lost': 0, 'runs': 0, 'repeated_in_trajectory': 0,
            'curves_equal': True, 'parameters_equal': True, 'first_step_s': []}
   start_s = time.monotonic()
-  while total['kills'] < args.kills:
+  go_on = lambda: total['kills'] < args.kills and time.monotonic() - start_s < args.limit_s
+  while go_on():
     job = Job(args, folder / f'run{total["runs"]}')
-    while total['kills'] < args.kills and one_life(job, rng, args, total):
+    left = True
+    while left and go_on():
+      left = one_life(job, rng, args, total)
       sys.stderr.write(f'{total["kills"]} kills, {total["resumes"]} resumes, saved {job.steps_saved()}\n')
-    if job.pod.returncode:
+    if left:
       total['resumes'] += 1
       job.start()
-      if job.pod.wait():
+      if job.wait():
         raise RuntimeError(f'{job.log}: the last part failed')
     compare(job, straight, args, total)
   first_step_s = total.pop('first_step_s')

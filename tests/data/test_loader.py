@@ -179,3 +179,20 @@ def test_prefetch_works_ahead_in_its_thread_and_passes_errors_on():
   with pytest.raises(ValueError, match='record 7: broken'):
     ahead(2)
   ahead.close()
+
+
+def test_prefetch_sends_in_its_thread_and_gives_a_batch_again_as_it_was():
+  """Catches: transfers in the way of the step; an error message about what is on the devices."""
+  threads = []
+
+  def put(batch):
+    threads.append(threading.current_thread())
+    return {'sent': batch['index']}
+
+  load = loader.Loader([_source(37)], 8, seed=3)
+  ahead = loader.Prefetch(load, stop=3, put=put)
+  for k in range(3):
+    np.testing.assert_array_equal(ahead(k)['sent'], load(k)['index'])
+  _same(ahead.again(1), load(1))
+  ahead.close()
+  assert len(threads) == 3 and threading.current_thread() not in threads

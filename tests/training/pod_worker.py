@@ -17,7 +17,9 @@ if __name__ == '__main__':
 from absl import logging  # noqa: E402
 import every_task  # noqa: E402
 import jax  # noqa: E402
+import toy  # noqa: E402
 
+from aemg_jax.data.loader import Loader  # noqa: E402
 from aemg_jax.training import fsdp, loop, optim, processes  # noqa: E402
 from aemg_jax.training.state import init_state  # noqa: E402
 from aemg_jax.training.tasks.vq import kmeans_start  # noqa: E402
@@ -26,10 +28,14 @@ OPTIM = optim.OptimConfig(learning_rate=0.01, clip_norm=1.0, weight_decay=0.1, a
 BATCH = 16
 
 
-def run(name: str, workdir: str, steps: int, checkpoint_every: int, pause_s: float = 0.0) -> loop.Fit:
+def run(name: str, workdir: str, steps: int, checkpoint_every: int,
+        pause_s: float = 0.0) -> loop.Fit:
   """Trains the task and layout of `name` ('vq-pmap') in `workdir`; each batch takes `pause_s`."""
   kind, layout = name.split('-')
-  task, feed = every_task.TASKS[kind], every_task.batches(BATCH)
+  if kind == 'toy':
+    task, feed = toy.ToyTask(noise=0.1), Loader([toy.batch(b=40)], BATCH, seed=5)
+  else:
+    task, feed = every_task.TASKS[kind], every_task.batches(BATCH)
 
   def batches(step):
     time.sleep(pause_s)
@@ -43,14 +49,14 @@ def run(name: str, workdir: str, steps: int, checkpoint_every: int, pause_s: flo
   return loop.fit(task, tx, batches, state, config, workdir=workdir, prepare_extra=prepare, name=name)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument('workdir', type=pathlib.Path)
   parser.add_argument('--runs', default='vq-pmap')
   parser.add_argument('--steps', type=int, default=3)
   parser.add_argument('--checkpoint_every', type=int, default=2)
   parser.add_argument('--pause_s', type=float, default=0.0)
-  args = parser.parse_args()
+  args = parser.parse_args(argv)
   args.workdir.mkdir(parents=True, exist_ok=True)
   (args.workdir / f'pid.{os.environ.get("JAX_PROCESS_ID", 0)}').write_text(str(os.getpid()))
   logging.set_verbosity(logging.INFO)

@@ -3,6 +3,10 @@
 import os
 import pathlib
 import shutil
+import subprocess
+import sys
+import threading
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -157,6 +161,136 @@ def test_full_disk_is_one_line_and_keeps_the_last_checkpoint(saved, monkeypatch)
       store.close()
   assert os.listdir(saved / 'checkpoints') == ['0']
   checkpoints.load_params(saved)
+
+
+SMALL_DISK = """
+import resource, signal, sys
+sys.path[:0] = sys.argv[2:]
+import jax.numpy as jnp, toy
+from aemg_jax.training import checkpoints, optim
+from aemg_jax.training.state import init_state
+state = init_state(toy.ToyTask(), optim.make_tx(optim.OptimConfig(), 10), toy.batch(), 1)
+store = checkpoints.Checkpoints(sys.argv[1])
+store.save(state, {})
+store.check()
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+store._wait()
+resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))  # no file may be larger: a full disk
+store.save(state.replace(step=jnp.int32(5)), {})
+try:
+  store.close()
+except ValueError as error:
+  print(error)
+"""
+
+
+@pytest.mark.heavy
+def test_a_write_that_is_cut_short_keeps_the_last_checkpoint(tmp_path):
+  """Catches: a file system's error in the thread that nobody hears of, and what it leaves."""
+  folders = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parents[2])]
+  done = subprocess.run([sys.executable, '-c', SMALL_DISK, str(tmp_path), *folders], check=True,
+                        capture_output=True, text=True, env={**os.environ, 'JAX_PLATFORMS': 'cpu'})
+  assert 'could not write the checkpoint of step 5' in done.stdout, done.stderr[-2000:]
+  assert os.listdir(tmp_path / 'checkpoints') == ['0']
+  assert checkpoints.load_meta(tmp_path)['step'] == 0
+  checkpoints.load_params(tmp_path)
+
+
+def test_the_error_of_a_write_comes_with_the_next_call(saved, monkeypatch):
+  """Catches: a run of days whose checkpoints fail one after the other."""
+  store = checkpoints.Checkpoints(saved)
+  monkeypatch.setattr(store._manager, 'save', mock.Mock(side_effect=OSError('no quota')))
+  store.save(_state().replace(step=jnp.int32(5)), {})
+  store._pending.exception()
+  with pytest.raises(ValueError, match='step 5: no quota'):
+    store.check()
+  store.check()
+
+
+def test_saving_does_not_wait_for_the_disk_nor_sees_later_steps(tmp_path, monkeypatch):
+  """Catches: a training loop that stands still while files are written; a donated buffer saved."""
+  store, started, go = checkpoints.Checkpoints(tmp_path), threading.Event(), threading.Event()
+  write = store._write
+
+  def slow(*args):
+    started.set()
+    go.wait(30)
+    write(*args)
+
+  monkeypatch.setattr(store, '_write', slow)
+  state = parallel.replicate(_state())
+  want = jax.device_get(state.params)
+  store.save(state, {})
+  assert started.wait(30) and checkpoints.FOLDER in os.listdir(tmp_path)
+  step = parallel.train_step(TASK, TX)
+  step(state, parallel.shard_batch(toy.batch()))  # donates the state
+  go.set()
+  store.close()
+  jax.tree.map(np.testing.assert_array_equal, checkpoints.load_params(tmp_path), want)
+
+
+def _two(tmp_path):
+  """A work directory with checkpoints 3 and 7."""
+  with checkpoints.Checkpoints(tmp_path, track_best=True) as store:
+    for step in (3, 7):
+      store.save(_state().replace(step=jnp.int32(step)), {'at': step}, score=float(step))
+
+
+@pytest.mark.heavy
+def test_whatever_happens_to_a_file_the_one_before_is_taken(tmp_path, caplog):
+  """Catches: flipped bits, cut, emptied or lost files that are trained on, or that end a run."""
+  _two(tmp_path / 'sound')
+  files = sorted(p.relative_to(tmp_path / 'sound')
+                 for p in (tmp_path / 'sound/checkpoints/7').rglob('*') if p.is_file())
+  rng, fell_back = np.random.default_rng(0), 0
+  for i, name in enumerate(files * 2):
+    damaged = tmp_path / f'damaged{i}'
+    shutil.copytree(tmp_path / 'sound', damaged)
+    data = bytearray((damaged / name).read_bytes())
+    kind = i % 4
+    if kind == 0 and data:
+      data[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
+    elif kind == 1:
+      data = data[:rng.integers(len(data) + 1)]
+    elif kind == 2:
+      data = bytearray()
+    (damaged / name).write_bytes(bytes(data))
+    if kind == 3:
+      (damaged / name).unlink()
+    with checkpoints.Checkpoints(damaged, track_best=True) as store:
+      found = store.restore_latest(_state())
+      step = int(found.step)
+      want = _state().replace(step=np.int32(step))
+      jax.tree.map(np.testing.assert_array_equal, found, jax.device_get(want))
+      assert step in (3, 7), name
+      if step == 3:
+        fell_back += 1
+        assert sorted(os.listdir(damaged / 'checkpoints')) == ['3', '7.damaged']
+        assert checkpoints.load_meta(damaged)['at'] == 3
+        store.save(_state().replace(step=jnp.int32(7)), {})
+  assert fell_back > len(files) / 2 and 'the checkpoint before it is taken' in caplog.text
+
+
+def test_all_damaged_is_an_error_and_not_a_fresh_start(saved):
+  """Catches: weeks of training begun again in silence."""
+  for path in _files(saved, 'rest'):
+    path.write_bytes(b'')
+  with pytest.raises(ValueError, match='checkpoints/0/rest: damaged'):
+    checkpoints.Checkpoints(saved).restore_latest(_state())
+
+
+def test_averaged_parameters_are_those_that_others_load(tmp_path):
+  """Catches: transfer from parameters that no evaluation has seen; training on the average."""
+  tx = optim.make_tx(optim.OptimConfig(learning_rate=0.01, average_decay=0.9), 10)
+  state = _state(tx=tx)
+  average = jax.tree.map(lambda x: x + 1, state.params)
+  state = state.replace(opt_state=state.opt_state._replace(params=average))
+  with checkpoints.Checkpoints(tmp_path) as store:
+    store.save(state, {})
+    restored = store.restore_latest(_state(tx=tx))
+  jax.tree.map(np.testing.assert_array_equal, checkpoints.load_params(tmp_path), average)
+  jax.tree.map(np.testing.assert_array_equal, restored, jax.device_get(state))
+  assert jax.tree.structure(restored) == jax.tree.structure(state)
 
 
 def test_what_a_killed_save_left_is_cleaned_and_never_restored(saved):

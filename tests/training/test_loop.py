@@ -12,6 +12,7 @@ from aemg_jax.data.loader import Loader
 from aemg_jax.training import checkpoints
 from aemg_jax.training import loop
 from aemg_jax.training import optim
+from aemg_jax.training import parallel
 from aemg_jax.training import writers
 from aemg_jax.training.state import init_state
 
@@ -141,6 +142,33 @@ def test_best_and_latest_are_kept_and_metrics_written(tmp_path):
   assert (store.best_step(), store.latest_step()) == (4, 8)
   written = [line['held_out'] for line in fitted.history if 'held_out' in line]
   assert written == list(scores.values())
+
+
+def test_a_step_is_queued_before_the_scalars_of_the_one_before_are_fetched(monkeypatch):
+  """Catches: a host that waits for each step; a batch that is sent when the step wants it."""
+  events, make, get = [], parallel.Pmap.train_step, jax.device_get
+
+  def train_step(layout, *args):
+    step = make(layout, *args)
+
+    def logged(state, batch):
+      assert all(isinstance(x, jax.Array) for x in jax.tree.leaves(batch))
+      events.append('step')
+      return step(state, batch)
+
+    return logged
+
+  monkeypatch.setattr(parallel.Pmap, 'train_step', train_step)
+  monkeypatch.setattr(jax, 'device_get', lambda tree: events.append('fetch') or get(tree))
+  loop.fit(TASK, TX, LOADER, _state(), _config(4))
+  assert events == ['step', 'step', 'fetch', 'step', 'fetch', 'step', 'fetch', 'fetch']
+
+
+def test_a_transfer_within_a_step_is_refused(monkeypatch):
+  """Catches: a numpy batch, which each step would wait to be sent."""
+  monkeypatch.setattr(parallel.Pmap, 'put_batch', lambda layout, batch: parallel.shard_batch(batch))
+  with pytest.raises(Exception, match='Disallowed host-to-device transfer'):
+    loop.fit(TASK, TX, LOADER, _state(), _config(3))
 
 
 def test_low_codebook_usage_warns(caplog):
