@@ -97,9 +97,11 @@ def make_trial(record: Record, config: WindowConfig) -> tuple[Trial, collections
     else:
       kept.append(number)
   clean_tc, outside_tc = _filtered(record, config)
+  extreme_tc = _at_extremes(record.signal_tc)
   valid_wc = np.zeros((len(kept), record.n_channels), bool)
   for row, number in enumerate(kept):
-    valid_wc[row] = _valid_channels(record, *spans[number], clean_tc, outside_tc, config, rejects)
+    valid_wc[row] = _valid_channels(
+        record, slice(*spans[number]), extreme_tc, clean_tc, outside_tc, config, rejects)
   rejects['no channel'] += int((~valid_wc.any(axis=1)).sum())
   keep_w = valid_wc.any(axis=1)
   kept, valid_wc = np.array(kept, int)[keep_w], valid_wc[keep_w]
@@ -143,15 +145,19 @@ def _filtered(record: Record, config: WindowConfig) -> tuple[np.ndarray, np.ndar
   return filters.notch(band_tc, record.rate_hz, config.mains_hz), band_tc
 
 
-def _valid_channels(record: Record, start: int, stop: int, clean_tc: np.ndarray,
+def _at_extremes(signal_tc: np.ndarray) -> np.ndarray:
+  """[T, C] bool: at a channel's least or largest value. The range of the converter is not in a record."""
+  return ((signal_tc == signal_tc.min(axis=0, keepdims=True))
+          | (signal_tc == signal_tc.max(axis=0, keepdims=True)))
+
+
+def _valid_channels(record: Record, span: slice, extreme_tc: np.ndarray, clean_tc: np.ndarray,
                     band_tc: np.ndarray, config: WindowConfig,
                     rejects: collections.Counter) -> np.ndarray:
-  """[C] bool. Extremes are the recording's own: the range of the converter is not in a record."""
-  raw_tc = record.signal_tc[start:stop]
-  flat_c = np.ptp(raw_tc, axis=0) == 0
-  low_1c, high_1c = (f(record.signal_tc, axis=0, keepdims=True) for f in (np.min, np.max))
-  clipped_c = ((raw_tc == low_1c) | (raw_tc == high_1c)).mean(axis=0) > config.max_clipped
-  power = lambda x_tc: np.square(x_tc[start:stop]).mean(axis=0)
+  """[C] bool."""
+  flat_c = np.ptp(record.signal_tc[span], axis=0) == 0
+  clipped_c = extreme_tc[span].mean(axis=0) > config.max_clipped
+  power = lambda x_tc: np.square(x_tc[span]).mean(axis=0)
   open_c = power(clean_tc) <= config.min_outside_mains * power(band_tc)
   for reason, bad_c in (('flat', flat_c), ('clipped', clipped_c & ~flat_c),
                         ('disconnected', open_c & ~clipped_c & ~flat_c)):
