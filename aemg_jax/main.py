@@ -1,7 +1,7 @@
 """The one way in: `aemg COMMAND --config=configs/X.py[:variant] --workdir=...`.
 
-Commands: prepare, train, evaluate, report, predict, and `aemg fatigue-video VIDEO_OR_NPZ --checkpoint=...`.
-A mistake of the user's is one line on stderr and exit code 2.
+Commands: prepare, train, evaluate, ablate, results, report, predict, and
+`aemg fatigue-video VIDEO_OR_NPZ --checkpoint=...`. A mistake of the user's is one line on stderr and exit code 2.
 """
 
 import functools
@@ -18,7 +18,7 @@ from aemg_jax.config import section
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'configs/X.py[:variant]')
 _WORKDIR = flags.DEFINE_string('workdir', '', 'folder of the run')
-_DATA_DIR = flags.DEFINE_string('data_dir', '', 'folder of built datasets (prepare, evaluate of fatigue)')
+_DATA_DIR = flags.DEFINE_string('data_dir', '', 'folder of built datasets (prepare, ablate, evaluate of fatigue)')
 _PREPARED = flags.DEFINE_multi_string('prepared', [], 'prepared set; repeat for a mixture (train)')
 _INIT = flags.DEFINE_string('init', '', 'work directory of the tokeniser (train, masked task)')
 _CHECKPOINT = flags.DEFINE_string('checkpoint', '',
@@ -26,6 +26,9 @@ _CHECKPOINT = flags.DEFINE_string('checkpoint', '',
 _TOKENISER = flags.DEFINE_string('tokeniser', '', 'work directory of the VQ model (evaluate)')
 _SPLIT = flags.DEFINE_string('split', '', 'explicit split table, CSV (evaluate)')
 _INPUT = flags.DEFINE_string('input', '', 'recording, NPZ (predict)')
+_BUDGET = flags.DEFINE_float('budget', 1.0, 'share of the cells that is run (ablate)')
+_STORE = flags.DEFINE_string('store', '', 'JSON of published results (results)')
+_WRITE = flags.DEFINE_string('write', '', 'page whose tables are made anew (results)')
 _OUTPUT = flags.DEFINE_string('output', '', 'predictions, CSV (predict); new folder (export)')
 _OUT = flags.DEFINE_string('out', '.', 'folder of the results (fatigue-video)')
 _STRIDE_S = flags.DEFINE_float('stride_s', 1.0, 'seconds between windows (fatigue-video)')
@@ -95,6 +98,23 @@ def _evaluate() -> None:
                _TOKENISER.value, _SPLIT.value)
 
 
+def _ablate() -> None:
+  from aemg_jax.evaluation import ablate
+  _need(workdir=_WORKDIR.value)
+  ablate.run(_config(ablate.AblateConfig), _WORKDIR.value, _DATA_DIR.value, _BUDGET.value)
+
+
+def _results() -> None:
+  from aemg_jax.evaluation import published
+  _need(store=_STORE.value)
+  if not _WORKDIR.value and not _WRITE.value:
+    raise ValueError('results: neither --workdir nor --write, expected a run to add or a page to write')
+  if _WORKDIR.value:
+    published.add(_STORE.value, _WORKDIR.value)
+  if _WRITE.value:
+    published.write_page(_WRITE.value, _STORE.value)
+
+
 def _report() -> None:
   from aemg_jax.evaluation import evaluate
   _need(workdir=_WORKDIR.value)
@@ -117,6 +137,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     'prepare': _prepare,
     'train': _train,
     'evaluate': _evaluate,
+    'ablate': _ablate,
+    'results': _results,
     'report': _report,
     'predict': _predict,
     'fatigue-video': _fatigue_video,

@@ -111,6 +111,18 @@ def loso(segments: Segments, subjects: Sequence[str],
           test=whole_rows(segments, [subject], test_sessions))) for subject in subjects)
 
 
+def groups_out(segments: Segments, subjects: Sequence[str], groups: int) -> tuple[Fold, ...]:
+  """Every so many'th subject is tested in turn, the others train: fewer folds than leave-one-out."""
+  if not 2 <= groups <= len(subjects):
+    raise ValueError(f'groups: got {groups}, expected 2 to {len(subjects)}, the number of subjects')
+  return tuple(
+      check_fold(segments, Fold(
+          name=f'group{i}',
+          train=whole_rows(segments, [s for s in subjects if s not in subjects[i::groups]]),
+          calibration=(),
+          test=whole_rows(segments, subjects[i::groups]))) for i in range(groups))
+
+
 def within(segments: Segments, subjects: Sequence[str], calibration_sessions: Sequence[str],
            test_sessions: Sequence[str]) -> tuple[Fold, ...]:
   """One fold per subject: some of the subject's own sessions are the labelled data, others test."""

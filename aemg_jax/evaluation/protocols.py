@@ -32,6 +32,7 @@ class ProtocolConfig:
     calibration_sessions: `within` and `few_shot`: the target's labelled sessions in time order.
     test_sessions: tested sessions; empty is all.
     fraction: `few_shot`: share of the target's seconds; 0 is the first cycle.
+    groups: `groups_out`: into how many parts the subjects go, each tested once.
     table: path of an explicit split table (kind 'table').
   """
   kind: str
@@ -41,6 +42,7 @@ class ProtocolConfig:
   calibration_sessions: tuple[str, ...] = ()
   test_sessions: tuple[str, ...] = ()
   fraction: float = 0.0
+  groups: int = 0
   table: str = ''
 
   def __post_init__(self):
@@ -77,11 +79,12 @@ class ProtocolConfig:
 
 
 _USED_BY = {
-    'subjects': ('loso', 'within', 'cross', 'few_shot'),
+    'subjects': ('loso', 'groups_out', 'within', 'cross', 'few_shot'),
     'train_subjects': ('cross',),
     'calibration_sessions': ('within', 'few_shot'),
     'test_sessions': ('loso', 'within', 'cross', 'few_shot'),
     'fraction': ('few_shot',),
+    'groups': ('groups_out',),
     'table': ('table',),
 }
 
@@ -92,6 +95,10 @@ def _subjects(segments: splits.Segments, config: ProtocolConfig) -> tuple[str, .
 
 def _loso(segments, config):
   return splits.loso(segments, _subjects(segments, config), config.test_sessions)
+
+
+def _groups_out(segments, config):
+  return splits.groups_out(segments, _subjects(segments, config), config.groups)
 
 
 def _within(segments, config):
@@ -121,6 +128,7 @@ def _table(segments, config):
 
 PROTOCOLS: dict[str, Callable[[splits.Segments, ProtocolConfig], tuple[splits.Fold, ...]]] = {
     'loso': _loso,
+    'groups_out': _groups_out,
     'within': _within,
     'cross': _cross,
     'few_shot': _few_shot,
@@ -160,6 +168,8 @@ def evaluate(name: str, method: Method, data: Any, segments: splits.Segments, n_
   Returns:
     the row for results.json, and {seed: predictions of all folds}.
   """
+  for fold in folds:  # made by `make_folds` or by hand
+    splits.check_fold(segments, fold)
   begin_s = time.monotonic()
   by_seed = {}
   with tqdm.tqdm(total=len(seeds) * len(folds), desc=f'{protocol.title} {name}', unit='fold',

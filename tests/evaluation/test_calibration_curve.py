@@ -126,7 +126,7 @@ def test_the_mean_is_shrunk_towards_the_training_wearers_as_written():
   np.testing.assert_allclose(none.mean_scf[curve_fold.sessions[0]], prior_cf, rtol=1e-6)
   stream = curve_fold.stream[:6]  # the whole session
   got = calibration.of(stream, curve_fold.sessions)
-  share = 5.4 / (5.4 + 12)
+  share = 5.4**2 / (5.4**2 + 20**2)
   mine = prepared.segments['session_index'][stream[0].segment]
   np.testing.assert_allclose(got.mean_scf[curve_fold.sessions[1]],
                              share * own[mine] + (1 - share) * prior_cf, rtol=1e-4)

@@ -1,0 +1,131 @@
+"""Published results: rows of finished runs in one small JSON, and the README tables made from it.
+
+    aemg results --store=tests/benchmarks/results/X.json --workdir=W    adds W's rows to the JSON
+    aemg results --store=tests/benchmarks/results/X.json --write=README.md
+
+A table stands between a line `<!-- RESULTS -->`, `<!-- CURVE -->` or `<!-- ABLATION -->` and the next
+line that is no part of a table. A README without the marker of something that the JSON holds keeps it out.
+"""
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from absl import logging
+
+from aemg_jax.evaluation import results
+
+_PARTS = {'rows': 'results.json', 'curve': 'calibration_curve.json'}
+_KEYS = ('protocol', 'method')
+_DROPPED = ('confusion_per_subject',)  # the sum stays; a file of a few 100 kB can be committed
+
+
+def read(path: str | os.PathLike) -> dict[str, Any]:
+  """The stored results; {} where there is no such file."""
+  path = pathlib.Path(path)
+  if not path.exists():
+    return {}
+  try:
+    stored = json.loads(path.read_text(encoding='utf-8'))
+  except ValueError as error:
+    raise ValueError(f'{path}: damaged ({error}), expected what aemg results wrote') from error
+  if not isinstance(stored, dict) or not isinstance(stored.get('labels'), list):
+    raise ValueError(f'{path}: damaged, expected labels and rows')
+  return stored
+
+
+def add(store: str, workdir: str) -> None:
+  """Puts the rows of a run into the JSON: a row of the same protocol and method is replaced in its place."""
+  stored, run = read(store), pathlib.Path(workdir)
+  found = {part: read(run / name) for part, name in _PARTS.items()}
+  if not any(found.values()):
+    raise ValueError(f'{workdir}: no {" or ".join(_PARTS.values())}, expected a run of aemg evaluate')
+  for part, new in found.items():
+    if not new:
+      continue
+    if stored and stored['labels'] != new['labels']:
+      raise ValueError(f'{store}: labels {stored["labels"]}, expected {new["labels"]} as in {workdir}')
+    stored['labels'] = new['labels']
+    stored[part] = _merged(stored.get(part, []), new['rows'])
+  codebook = run / 'codebook.json'
+  if codebook.exists():
+    stored['codebook'] = json.loads(codebook.read_text(encoding='utf-8'))
+  write_json(store, stored)
+  logging.info('results: %s', store)
+
+
+def _merged(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+  by_key = {tuple(row[k] for k in _KEYS): dict(row) for row in old}
+  for row in new:
+    by_key[tuple(row[k] for k in _KEYS)] = {k: v for k, v in row.items() if k not in _DROPPED}
+  return list(by_key.values())
+
+
+def write_json(path: str | os.PathLike, value: Mapping[str, Any]) -> None:
+  """In one step."""
+  temporary = f'{path}.{os.getpid()}.tmp'
+  with open(temporary, 'w', encoding='utf-8') as file:
+    json.dump(value, file, indent=1, allow_nan=False)
+    file.write('\n')
+  os.replace(temporary, path)
+
+
+def tables(stored: Mapping[str, Any]) -> dict[str, str]:
+  """{marker: Markdown table} of all that the JSON holds."""
+  found = {}
+  if stored.get('rows'):
+    found['RESULTS'] = results.markdown_table(stored['rows'])
+  if stored.get('curve'):
+    found['CURVE'] = curve_table(stored['curve'])
+  if stored.get('ablation'):
+    from aemg_jax.evaluation import ablate_table
+    found['ABLATION'] = ablate_table.markdown(stored['ablation'])
+  return found
+
+
+def curve_table(rows: Sequence[Mapping[str, Any]]) -> str:
+  """Repetition / window accuracy in %, a line a method and a column a length."""
+  seconds = sorted({row['seconds'] for row in rows}, key=lambda s: (s is None, s or 0))
+  lines = ['| repetition / window, % | ' + ' | '.join('all' if s is None else f'{s:g} s' for s in seconds) + ' |',
+           '|---' * (len(seconds) + 1) + '|']
+  for method in dict.fromkeys(row['method'] for row in rows):
+    mean = {row['seconds']: row['mean'] for row in rows if row['method'] == method}
+    cells = [f'{100 * mean[s]["repetition"]:.1f} / {100 * mean[s]["window"]:.1f}' if s in mean else '-'
+             for s in seconds]
+    lines.append(f'| {method} | ' + ' | '.join(cells) + ' |')
+  return '\n'.join(lines) + '\n'
+
+
+def with_tables(text: str, made: Mapping[str, str]) -> str:
+  """A page with the tables of its markers in place of those that stand there.
+
+  Raises:
+    ValueError: the page has none of the markers, or one of them twice.
+  """
+  known = [name for name in made if f'<!-- {name} -->' in text]
+  if not known:
+    raise ValueError(f'page: none of the markers {sorted(f"<!-- {m} -->" for m in made)}, expected one')
+  for name in known:
+    before, *after = text.split(f'<!-- {name} -->\n')
+    if len(after) != 1:
+      raise ValueError(f'page: {len(after)} lines <!-- {name} -->, expected one')
+    rest = after[0].splitlines(keepends=True)
+    while rest and rest[0].startswith('|'):
+      rest.pop(0)
+    text = f'{before}<!-- {name} -->\n{made[name]}{"".join(rest)}'
+  return text
+
+
+def write_page(page: str, store: str) -> None:
+  """Brings the tables of a page up to date."""
+  stored = read(store)
+  if not stored:
+    raise ValueError(f'{store}: not found, expected the JSON of aemg results')
+  path = pathlib.Path(page)
+  text = with_tables(path.read_text(encoding='utf-8'), tables(stored))
+  temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+  temporary.write_text(text, encoding='utf-8')
+  os.replace(temporary, path)
+  logging.info('results: %s', page)

@@ -1,0 +1,68 @@
+"""The README's tables are those of the committed JSON, and a run's rows come into it whole."""
+
+import json
+import pathlib
+
+import pytest
+
+from aemg_jax.evaluation import published
+
+ROOT = pathlib.Path(__file__).parents[2]
+STORE = ROOT / 'tests' / 'benchmarks' / 'results' / 'myo_armband_accuracy.json'
+ROW = {'protocol': 'loso', 'method': 'a', 'uses_target': 'none', 'seeds': [0], 'n_subjects': 2,
+       'split_hash': '0123456789', 'mean': {'repetition': 0.5, 'window': 0.25},
+       'sd': {'repetition': 0.1, 'window': 0.1},
+       'ci95': {'repetition': [0.4, 0.6], 'window': [0.2, 0.3]}, 'confusion_per_subject': {'x': [[1]]}}
+
+
+def test_the_readme_says_what_the_committed_results_say():
+  """Catches: a number edited by hand in one of the two, and a table that was not made anew."""
+  text, made = (ROOT / 'README.md').read_text(encoding='utf-8'), published.tables(published.read(STORE))
+  assert made and all(f'<!-- {name} -->' in text for name in made)
+  assert published.with_tables(text, made) == text
+
+
+def test_a_runs_rows_replace_their_own_and_keep_their_place(tmp_path):
+  """Catches: a row twice, another method's row lost, the order of the table changed by a new run."""
+  store, run = tmp_path / 'store.json', tmp_path / 'run'
+  run.mkdir()
+  other = ROW | {'method': 'b'}
+  published.write_json(store, {'labels': ['x', 'y'], 'rows': [ROW, other], 'paper_codebook': 1})
+  better = ROW | {'mean': {'repetition': 0.75, 'window': 0.5}}
+  curve = [ROW | {'protocol': 'curve-2s', 'seconds': 2.0}, ROW | {'protocol': 'curve-all', 'seconds': None},
+           ROW | {'protocol': 'curve-10s', 'seconds': 10.0}]
+  (run / 'results.json').write_text(json.dumps({'labels': ['x', 'y'], 'rows': [better]}))
+  (run / 'calibration_curve.json').write_text(json.dumps({'labels': ['x', 'y'], 'rows': curve}))
+  published.add(store, run)
+  stored = published.read(store)
+  assert [row['method'] for row in stored['rows']] == ['a', 'b'] and stored['paper_codebook'] == 1
+  assert stored['rows'][0]['mean'] == better['mean']
+  assert 'confusion_per_subject' not in stored['rows'][0]
+  first, _, line = published.tables(stored)['CURVE'].splitlines()
+  assert first == '| repetition / window, % | 2 s | 10 s | all |' and line.startswith('| a | 50.0 / 25.0 |')
+  (run / 'results.json').write_text(json.dumps({'labels': ['y', 'x'], 'rows': [better]}))
+  with pytest.raises(ValueError, match='labels'):
+    published.add(store, run)
+  with pytest.raises(ValueError, match='expected a run of aemg evaluate'):
+    published.add(store, tmp_path)
+
+
+def test_only_the_table_behind_its_marker_changes():
+  """Catches: the text after a table swallowed, a table of another marker, a marker that is not there."""
+  page = 'a\n<!-- RESULTS -->\n| old |\n|---|\n\nnote | with a bar\n<!-- CURVE -->\n| c |\nend\n'
+  made = {'RESULTS': '| new |\n|---|\n| 1 |\n', 'ABLATION': '| no |\n'}
+  assert published.with_tables(page, made) == page.replace('| old |\n|---|\n', made['RESULTS'])
+  with pytest.raises(ValueError, match='none of the markers'):
+    published.with_tables('text\n', made)
+  with pytest.raises(ValueError, match='2 lines <!-- RESULTS -->'):
+    published.with_tables(page + page, made)
+
+
+def test_damaged_stores_are_named(tmp_path):
+  """Catches: a half-written file taken for an empty one, and its rows lost."""
+  for text in ('{"labels": [', '[]', '{"rows": []}'):
+    (tmp_path / 'x.json').write_text(text)
+    with pytest.raises(ValueError, match='x.json: damaged'):
+      published.read(tmp_path / 'x.json')
+  with pytest.raises(ValueError, match='y.json: not found'):
+    published.write_page(str(tmp_path / 'README.md'), str(tmp_path / 'y.json'))
