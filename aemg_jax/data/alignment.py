@@ -62,8 +62,10 @@ class Alignment:
     return int(self.element_s[found[0]])
 
   def to_arrays(self) -> dict[str, np.ndarray]:
-    """Plain arrays for np.savez or a checkpoint's meta."""
-    return {f.name: np.asarray(getattr(self, f.name)) for f in dataclasses.fields(self)}
+    """Arrays of numbers alone, as checkpoints carry; names as code points [S, letters]."""
+    found = {f.name: np.asarray(getattr(self, f.name)) for f in dataclasses.fields(self)}
+    names = found['subject_s'].astype(str)
+    return found | {'subject_s': names.view(np.uint32).reshape(len(names), -1)}
 
   @classmethod
   def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> 'Alignment':
@@ -71,7 +73,9 @@ class Alignment:
     names = {f.name for f in dataclasses.fields(cls)}
     if set(arrays) != names:
       raise ValueError(f'alignment: got fields {sorted(arrays)}, expected {sorted(names)}')
-    return cls(**{k: np.asarray(v) for k, v in arrays.items()})
+    found = {k: np.asarray(v) for k, v in arrays.items()}
+    letters_sl = np.ascontiguousarray(found['subject_s'], np.uint32)
+    return cls(**found | {'subject_s': letters_sl.view(f'<U{letters_sl.shape[1]}')[:, 0]})
 
 
 def fit(windows: Windows, label_w: np.ndarray, subject_w: np.ndarray, perm_gc: np.ndarray,

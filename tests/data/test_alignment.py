@@ -91,6 +91,8 @@ def test_survives_storage_a_missing_class_and_a_dead_feature(tmp_path):
   np.savez(tmp_path / 'alignment.npz', **model.to_arrays())
   with np.load(tmp_path / 'alignment.npz', allow_pickle=False) as stored:
     back = alignment.Alignment.from_arrays(dict(stored))
+  assert all(x.dtype.kind in 'iuf' for x in model.to_arrays().values())  # what a checkpoint can hold
+  assert back.subject_s.tolist() == model.subject_s.tolist()
   new = windows.take(subject_w == 'new')
   np.testing.assert_array_equal(placement.scores(back, new), placement.scores(model, new))
   assert placement.place(back, new) == placement.place(model, new)
