@@ -1,6 +1,6 @@
 """The one way in: `aemg COMMAND --config=configs/X.py[:variant] --workdir=...`.
 
-Commands: prepare, train, evaluate, ablate, results, report, predict, and
+Commands: prepare, train, evaluate, ablate, results, report, predict, export, and
 `aemg fatigue-video VIDEO_OR_NPZ --checkpoint=...`. A mistake of the user's is one line on stderr and exit code 2.
 """
 
@@ -133,6 +133,12 @@ def _fatigue_video(path: str) -> None:
   fatigue_video.run(path, _CHECKPOINT.value, _OUT.value, _LOOP.value, _STRIDE_S.value)
 
 
+def _export() -> None:
+  from aemg_jax.serving import export
+  _need(checkpoint=_CHECKPOINT.value, output=_OUTPUT.value)
+  export.export(_CHECKPOINT.value, _OUTPUT.value)
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     'prepare': _prepare,
     'train': _train,
@@ -141,6 +147,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     'results': _results,
     'report': _report,
     'predict': _predict,
+    'export': _export,
     'fatigue-video': _fatigue_video,
 }
 FILES = {'fatigue-video': 'VIDEO or NPZ'}  # commands that take one file beside the flags

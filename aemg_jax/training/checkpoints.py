@@ -52,8 +52,7 @@ class Checkpoints:
     """
     self._prove = prove
     self._path = os.path.join(os.path.abspath(workdir), FOLDER)
-    self._writes = jax.process_index() == 0
-    self._manager = None
+    self._writes, self._manager = jax.process_index() == 0, None
     self._pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix='checkpoint')
     self._pending: concurrent.futures.Future | None = None
     if self._writes:

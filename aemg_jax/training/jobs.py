@@ -1,6 +1,7 @@
 """One training job: prepared sets -> a task -> the loop -> checkpoints that know what made them."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from aemg_jax.models import quantiser
 from aemg_jax.models.vq_autoencoder import VQConfig
 from aemg_jax.sentences import cache
 from aemg_jax.sentences.words import PrepareConfig, with_channels
-from aemg_jax.training import checkpoints, loop, optim, state
+from aemg_jax.training import checkpoints, golden, loop, optim, state
 from aemg_jax.training.tasks import MaskedTask, SupervisedTask, VQTask
 from aemg_jax.training.tasks.vq import COLLAPSE, kmeans_start
 
@@ -99,6 +100,7 @@ def run(job: JobConfig, prepared_dirs: Sequence[str], workdir: str, init: str = 
       record_ids=lambda index_b: _record_ids(sets, index_b),
       prepare_extra=(lambda s: kmeans_start(job.task, s, feed)) if is_vq else None,
       warn_below={'codes_used': COLLAPSE} if is_vq else None,
+      prove=functools.partial(golden.prove, job.task, job.prepare),
       name=os.path.basename(os.path.normpath(workdir)))
 
 
@@ -207,7 +209,8 @@ def _meta(job: JobConfig, sets: Sequence[cache.Prepared], parts: Sequence[Part],
   meta = {'job': config_lib.as_plain(job), 'labels': list(labels),
           'prepared': [{k: p.meta[k] for k in ('fingerprint', 'datasets', 'devices')} for p in sets],
           'split': {part.name: np.unique(sets[part.prepared].segments['subject'][part.rows]).tolist()
-                    for part in parts}}
+                    for part in parts},
+          'alignment': None, 'golden_tolerance': golden.tolerance(job.task)}
   if job.centre == 'training':
     meta['mean_of'] = {part.name: _training_mean(sets[part.prepared], part) for part in parts}
   if extra is not None:

@@ -100,7 +100,7 @@ def fit(task: Task, tx: optax.GradientTransformation, batches: Batches, state: T
         record_ids: Callable[[np.ndarray], Sequence[str]] | None = None,
         prepare_extra: Callable[[TrainState], TrainState] | None = None,
         evaluate: Evaluate | None = None, warn_below: Mapping[str, float] | None = None,
-        name: str = 'train') -> Fit:
+        prove: Callable[[PyTree], PyTree] | None = None, name: str = 'train') -> Fit:
   """Trains to `config.steps`, from the latest checkpoint in `workdir` if there is one.
 
   Args:
@@ -114,6 +114,7 @@ def fit(task: Task, tx: optax.GradientTransformation, batches: Batches, state: T
     prepare_extra: state -> state, run only at step 0 (k-means of a codebook).
     evaluate: state -> scalars, run before each checkpoint, and at the end.
     warn_below: {scalar: threshold}; a warning is logged whenever a written scalar is below.
+    prove: parameters -> arrays kept in each checkpoint, so that whoever loads it can check them.
     name: before the progress bar.
 
   Raises:
@@ -122,7 +123,7 @@ def fit(task: Task, tx: optax.GradientTransformation, batches: Batches, state: T
   """
   start_s = time.monotonic()
   # 1. The latest checkpoint replaces the whole state: parameters, codebook, optimiser, step, key.
-  store = _open(workdir, config) if workdir is not None else None
+  store = _open(workdir, config, prove) if workdir is not None else None
   restored = store.restore_latest(state) if store else None
   state = state if restored is None else restored
   first = int(state.step)
@@ -141,8 +142,8 @@ def fit(task: Task, tx: optax.GradientTransformation, batches: Batches, state: T
   return Fit(state, run.history, time.monotonic() - start_s)
 
 
-def _open(workdir: str | os.PathLike, config: LoopConfig) -> Checkpoints:
-  return Checkpoints(workdir, config.keep, track_best=bool(config.best))
+def _open(workdir: str | os.PathLike, config: LoopConfig, prove) -> Checkpoints:
+  return Checkpoints(workdir, config.keep, bool(config.best), prove)
 
 
 @dataclasses.dataclass

@@ -1,0 +1,64 @@
+"""The files of an exported model: parameters that any framework reads, JSON, and a model card."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from aemg_jax.training import items
+
+PyTree = Any
+CONFIG, WEIGHTS, GOLDEN, CARD = 'config.json', 'model.safetensors', 'golden.safetensors', 'README.md'
+
+
+def write(folder: str, config: Mapping[str, Any], params: PyTree, extra: PyTree, golden: PyTree,
+          card: str) -> None:
+  """Writes the four files; names of tensors are paths, 'params/encoder/...' and 'extra/...'."""
+  safetensors.numpy.save_file(_flat({'params': params, 'extra': extra}), os.path.join(folder, WEIGHTS),
+                              metadata={'format': 'aemg_jax', 'params_hash': items.params_hash(params)})
+  safetensors.numpy.save_file(_flat(golden), os.path.join(folder, GOLDEN))
+  with open(os.path.join(folder, CARD), 'w', encoding='utf-8') as file:
+    file.write(card)
+  with open(os.path.join(folder, CONFIG), 'w', encoding='utf-8') as file:
+    json.dump(config, file, indent=1, sort_keys=True)
+    file.write('\n')
+
+
+def read(folder: str) -> tuple[dict[str, Any], PyTree, PyTree, PyTree]:
+  """config, params, extra and golden of an exported model.
+
+  Raises:
+    ValueError: a file is missing or damaged, or parameters are not those that the config names.
+  """
+  try:
+    with open(os.path.join(folder, CONFIG), encoding='utf-8') as file:
+      config = json.load(file)
+    trees = _nested(safetensors.numpy.load_file(os.path.join(folder, WEIGHTS)))
+    golden = _nested(safetensors.numpy.load_file(os.path.join(folder, GOLDEN)))
+  except (OSError, ValueError, safetensors.SafetensorError) as error:
+    raise ValueError(f'{folder}: damaged or incomplete ({" ".join(str(error).split())}), expected what aemg '
+                     'export wrote') from error
+  params, extra = (trees[name] if name in trees else {} for name in ('params', 'extra'))
+  for name, tree in (('params', params), ('extra', extra)):
+    found, stored = items.params_hash(tree), config[f'{name}_hash']
+    if found != stored:
+      raise ValueError(f'{folder}/{WEIGHTS}: {name}: hash {found[:12]}, expected {stored[:12]} as in {CONFIG}')
+  return config, params, extra, golden
+
+
+def _flat(tree: PyTree) -> dict[str, np.ndarray]:
+  return {name: np.ascontiguousarray(leaf) for name, leaf in items.flat(tree).items()}
+
+
+def _nested(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
+  nested: dict[str, Any] = {}
+  for name, leaf in flat.items():
+    *folders, last = name.split('/')
+    inside = nested
+    for folder in folders:
+      inside = inside.setdefault(folder, {})
+    inside[last] = leaf
+  return nested
