@@ -3,8 +3,8 @@ its features as they are and counted from each recording's first 10 s.
 
 aemg evaluate --config=configs/kinematics_fatigue.py --data_dir=D --workdir=W
 D holds synthetic_reaching and imu_borg (python -m data_builders.build).
-Variants: [small|paper][,part=synthetic|imu|imu_baseline]. Your own recordings (python -m data_builders.build
-kinematics_fatigue --raw=...): --config.motion[0].path=kinematics_fatigue --config.motion[0].synthetic=False.
+Variants: [small|paper][,part=synthetic|imu|imu_baseline|own]; `own` is what you built as kinematics_fatigue
+(python -m data_builders.build kinematics_fatigue --raw=...).
 
 Not yet run.
 """
@@ -28,6 +28,7 @@ SIZES = {
 }
 NO_POSTURE = dict(channels=(), strides=(), paddings=())
 PARTS = ('synthetic', 'imu', 'imu_baseline')
+OWN = 'own'  # not in the default: there is no public set
 
 
 def _parse(variant):
@@ -35,8 +36,8 @@ def _parse(variant):
   parts = PARTS
   for word in rest:
     key, _, value = word.partition('=')
-    if key != 'part' or value not in PARTS:
-      raise ValueError(f'config variant {word!r}: expected part=NAME, NAME one of {PARTS}')
+    if key != 'part' or value not in (*PARTS, OWN):
+      raise ValueError(f'config variant {word!r}: expected part=NAME, NAME one of {(*PARTS, OWN)}')
     parts = (value,)
   if size not in SIZES:
     raise ValueError(f'config variant {size!r}: expected one of {sorted(SIZES)}')
@@ -61,13 +62,13 @@ def _methods(size, model, voxel, wavelet, every, some):
 def _synthetic(size):
   cells, network = size['cells'], size['network']
   if size is SIZES['small']:
-    size = size | dict(network=network | dict(epochs=8))
+    size = size | dict(network=network | dict(epochs=5, batch_size=8))
   model = dict(cells=cells, image=size['image'], posture=size['posture'])
   every = ('S0', 'S1', 'S2', 'S3')
   return dict(
-      name='synthetic_reaching', path='synthetic_reaching', synthetic=True, deploy='BiLSTM', blocks=4,
+      name='synthetic_reaching', path='synthetic_reaching', synthetic=True, deploy='BiLSTM', blocks=2,
       windows=dict(kind='keypoints', frames=450, stride=size['stride'], rate_hz=30.0),
-      methods=_methods(size, model, dict(cells=cells), {}, every, ('S0', 'S2')))
+      methods=_methods(size, model, dict(cells=cells), {}, every, ('S0',)))
 
 
 def _imu(size, baseline_s=0.0):
@@ -82,5 +83,7 @@ def _imu(size, baseline_s=0.0):
 def get_config(variant=None):
   """`small` (default) or `paper`, all parts; imu_baseline counts features from the first 10 s."""
   size, parts = _parse(variant)
-  of = {'synthetic': _synthetic, 'imu': _imu, 'imu_baseline': lambda size: _imu(size, 10.0)}
+  own = dict(name='kinematics_fatigue', path='kinematics_fatigue', synthetic=False)
+  of = {'synthetic': _synthetic, OWN: lambda size: _synthetic(size) | own, 'imu': _imu,
+        'imu_baseline': lambda size: _imu(size, 10.0)}
   return ConfigDict(dict(title='Fatigue from motion', motion=[of[part](size) for part in parts]))

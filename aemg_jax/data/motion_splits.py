@@ -51,17 +51,19 @@ def _random(segments: Segments, seed: int) -> Fold:
 
 
 def _block(segments: Segments, k: int, blocks: int, gap_s: float) -> Fold:
-  """Of each recording the k-th of equal stretches of time is tested, without what is near an edge of it.
+  """Of each recording one of equal stretches of time is tested: the k-th of the first recording, the next of
+  the next, as fatigue grows with time and training needs both ends.
 
   A test window lies whole within the block; a training window ends `gap_s` before it or begins as much after.
   """
   low_b, high_b = np.empty(len(segments['label'])), np.empty(len(segments['label']))
   record_b = splits.column_keys(segments, 'record_id')
-  for record in np.unique(record_b):
+  for number, record in enumerate(np.unique(record_b)):
     here_b = record_b == record
     first_s, last_s = segments['start_s'][here_b].min(), segments['stop_s'][here_b].max()
     part_s = (last_s - first_s) / blocks
-    low_b[here_b], high_b[here_b] = first_s + k * part_s, first_s + (k + 1) * part_s
+    low_b[here_b] = first_s + (k + number) % blocks * part_s
+    high_b[here_b] = low_b[here_b] + part_s
   near = 1e-9
   test_b = (segments['start_s'] >= low_b - near) & (segments['stop_s'] <= high_b + near)
   train_b = (segments['stop_s'] <= low_b - gap_s + near) | (segments['start_s'] >= high_b + gap_s - near)

@@ -43,7 +43,11 @@ def test_s1_keeps_a_gap_and_tests_every_part():
   assert min(map(_apart_s, folds)) >= GAP_S
   for k, fold in enumerate(folds):
     assert {r.record_id for r in fold.test} == {r.record_id for r in fold.train} and len(fold.test) == 4 * 4
-    assert all(30 * k <= r.start_s and r.stop_s <= 30 * (k + 1) for r in fold.test)
+    names = ('A/lift', 'A/reach', 'B/lift', 'B/reach')
+    low_s = {name: 30 * ((k + i) % 4) for i, name in enumerate(names)}
+    assert all(low_s[r.record_id] <= r.start_s and r.stop_s <= low_s[r.record_id] + 30 for r in fold.test)
+    labels = _segments()['label'][[r.segment for r in fold.train]]
+    assert set(labels) == {0, 1}  # were all recordings tested at the end, none that trains were tired
   with pytest.raises(ValueError, match='S1: block 0 of 2: 0 windows train'):
     lib.folds_of('S1', _segments(), 60.0, 2, seed=0)
 

@@ -77,7 +77,8 @@ def test_controls_see_what_they_may():
     macro[type(method).__name__] = motion_scores.score(found, windows)['all']['macro_f1']
     if not isinstance(method, motion_methods.RidgeMethod):
       np.testing.assert_array_equal(method.predict(still, fold, 0).score_b, found.score_b)
-  assert macro['ElapsedMethod'] == 1.0 and macro['RidgeMethod'] > 0.9 and macro['MajorityMethod'] < 0.45
+  assert macro['ElapsedMethod'] == 1.0 and macro['RidgeMethod'] > 0.9
+  assert macro['MajorityMethod'] == pytest.approx(7 / 17)  # 7 of 10 windows are rested
 
 
 def test_scores_are_scikit_learns():
@@ -115,7 +116,7 @@ def test_stairs_fall_every_ten_epochs():
 
 def test_every_variant_parses():
   """Catches: a key that no dataclass knows; a part or size that is misspelt."""
-  for variant in (None, 'paper', 'small,part=synthetic', 'small,part=imu'):
+  for variant in (None, 'paper', 'small,part=synthetic', 'small,part=imu', 'paper,part=own'):
     parsed = section(motion_fatigue.MotionFatigueConfig, kinematics_fatigue.get_config(variant).to_dict())
     assert all(part.synthetic == (part.name == 'synthetic_reaching') for part in parsed.motion)
   for variant in ('tiny', 'small,part=all', 'small,imu'):

@@ -58,7 +58,7 @@ def _count(tree):
 
 def test_the_papers_network_has_the_papers_sizes():
   """Catches: another stride, padding, width or a bias too many in the defaults."""
-  assert PAPER.posture.sides(20, 3) == (20, 20, 10, 4, 1)
+  assert PAPER.posture.sides(20, 3) == (20, 20, 10, 4, 1) and PAPER.posture.strides == (1, 2, 3, 3)
   assert PAPER.image.sides(87, 3) == (87, 87, 44, 22) and PAPER.image.sides(6, 3) == (6, 6, 3, 2)
   zeros = lambda: MotionBatch(jnp.zeros((1, 450, 87, 6)), jnp.zeros((1, 450, 20, 20, 20), bool))
   inputs = jax.eval_shape(zeros)
