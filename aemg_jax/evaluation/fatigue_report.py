@@ -95,7 +95,8 @@ def _attention(report: Mapping[str, Any]) -> tuple[Block, ...]:
               'sequences in brackets). Dashed: a group\'s share of the static features.'),
       Picture(figures_fatigue.attention_windows([panel[:2] for panel in panels]),
               'fatigue-attention-windows',
-              'Attention of the static encoder\'s summary on the windows of a sequence.')]
+              'Attention of the static encoder\'s summary on the windows of a sequence. The axis does not '
+              'begin at 0.')]
   pictures += [
       Picture(figures_fatigue.attention_features(title, found), f'fatigue-attention-features-{i}',
               'Attention on each feature; features that no fold holds static are left out.')

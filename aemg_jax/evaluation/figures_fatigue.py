@@ -10,6 +10,7 @@ from aemg_jax.evaluation import figure_style as style
 from aemg_jax.evaluation import metrics
 
 MOST_PANELS = 9  # trajectories drawn
+_RATIO_TICKS = (0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 3, 4, 6, 8)
 _GROUP_NAMES = {'time': 'time', 'frequency': 'frequency', 'time_frequency': 'time-frequency',
                 'non_linear': 'non-linear'}
 
@@ -57,7 +58,14 @@ def attention_features(title: str, found: Mapping[str, Any]) -> bytes:
 
 
 def attention_windows(panels: Sequence[tuple[str, Mapping[str, Any]]]) -> bytes:
-  """Lines of the attention on each window of a sequence, a colour a stage or effort."""
+  """Lines of the attention on each window of a sequence, a colour a stage or effort.
+
+  The axis does not begin at 0: it spans at least a quarter of an even share either way.
+  """
+  every = 100 * np.concatenate([e['windows'] for _, found in panels for e in found.values()])
+  even = 100 / len(next(iter(panels[0][1].values()))['windows'])
+  least, most = min(0.75 * even, 0.98 * every.min()), max(1.25 * even, 1.02 * every.max())
+
   def draw(figure):
     grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)
     for axes, (title, found) in zip(grid.flat, panels):
@@ -65,13 +73,13 @@ def attention_windows(panels: Sequence[tuple[str, Mapping[str, Any]]]) -> bytes:
         share = 100 * np.array(entry['windows'])
         axes.plot(1 + np.arange(len(share)), share, color=_shade(i, len(found)), linewidth=2,
                   marker=style.MARKERS[i], markersize=5, label=f'{style.name(key)} ({entry["n"]})')
-      axes.axhline(100 / len(share), color=style.RED, linestyle='--', label='if even')
+      axes.axhline(even, color=style.RED, linestyle='--', label='if even')
       axes.set_xticks(1 + np.arange(len(share)))
       axes.set(title=title, xlabel='window of the sequence (the last one is the one that is rated)',
                ylabel='attention (%)' if axes is grid.flat[0] else '')
-      axes.set_ylim(0, None)
+      axes.set_ylim(least, most)
       axes.grid(True)
-      axes.legend(loc='best')
+      axes.legend(loc='best', ncols=2)
   return style.render(draw, 3.4, 5.6 * len(panels) if len(panels) < 3 else style.WIDTH_IN)
 
 
@@ -96,7 +104,7 @@ def trajectories(found: Mapping[str, Mapping[str, Sequence[float]]]) -> bytes:
       for key, colour, label in (('mdf', style.BLUE, 'MDF'), ('rms', style.ORANGE, 'RMS')):
         below.plot(own['elapsed_s'], own[key], color=colour, linewidth=1.4, label=f'{label} over baseline')
       below.axhline(1, color='#999999', linewidth=0.8)
-      below.set(ylim=(low, high), yscale='log', yticks=[t for t in (0.5, 1, 2, 4, 8) if low < t < high])
+      below.set(ylim=(low, high), yscale='log', yticks=[t for t in _RATIO_TICKS if low < t < high])
       below.yaxis.set_major_formatter('{x:g}')
       below.minorticks_off()
       below.set_xlim(above.get_xlim())
