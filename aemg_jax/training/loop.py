@@ -36,8 +36,8 @@ class NonFiniteLoss(ValueError):
 class Interrupted(SystemExit):
   """SIGINT or SIGTERM came; the state was saved.
 
-  Its code is 128 + the signal's number, so that a script does not go on with half a model; of a job
-  of several processes it is 0 after SIGTERM, as schedulers expect of a pre-empted job.
+  Its code is 128 + the signal's number, so that a script does not go on with half a model; in a job
+  that `processes.join` made one of several it is 0 after SIGTERM, as schedulers expect.
   """
 
 
@@ -254,7 +254,8 @@ class _Run:
     logging.warning('%s: %s: saved after %d of %d steps in %s; run the same command to go on',
                     self.name, signal.Signals(signum).name, step + 1, self.config.steps,
                     self.store.path)
-    raise Interrupted(0 if jax.process_count() > 1 and signum == signal.SIGTERM else 128 + signum)
+    expected = jax.distributed.is_initialized() and signum == signal.SIGTERM
+    raise Interrupted(0 if expected else 128 + signum)
 
   def _bar(self, first: int):
     shown = self.config.progress and jax.process_index() == 0
