@@ -104,8 +104,9 @@ def pretraining(c: dict) -> tuple:
 
 
 def blocks(size: str, **changes) -> dict:
-  """Transformer sizes with layer scale."""
-  return {**SIZES[size], 'layer_scale': 0.1, 'dropout': 0.1, **changes}
+  """Transformer sizes with layer scale; `large` is compiled as a loop over its layers."""
+  return {**SIZES[size], 'layer_scale': 0.1, 'dropout': 0.1, 'dtype': 'float32', 'scan': size == 'large',
+          'remat': 'none', 'attention': 'auto', **changes}
 
 
 def encoder(c: dict, **changes) -> dict:

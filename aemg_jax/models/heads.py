@@ -47,10 +47,16 @@ class MaskedModel(nn.Module):
   """Step 2: the code of every word, [b, n, k] logits; masked words are not seen."""
   config: MaskedConfig
 
-  @nn.compact
+  def setup(self):
+    self.encoder = SentenceEncoder(self.config.encoder)
+    self.codes = nn.Dense(self.config.codes)
+
   def __call__(self, words: Words, masked_bn: jax.Array, keys_b: jax.Array | None = None) -> jax.Array:
-    encoded = SentenceEncoder(self.config.encoder, name='encoder')(words, masked_bn, keys_b)
-    return nn.Dense(self.config.codes, name='codes')(encoded.word_bnd)
+    return self.codes(self.vectors(words, masked_bn, keys_b).astype(jnp.float32))
+
+  def vectors(self, words: Words, masked_bn: jax.Array, keys_b: jax.Array | None = None) -> jax.Array:
+    """[b, n, d] what the linear layer 'codes' reads, in the blocks' dtype."""
+    return self.encoder(words, masked_bn, keys_b).word_bnd
 
 
 def pool_sentence(encoded, words: Words, pool: str, positions: int) -> jax.Array:

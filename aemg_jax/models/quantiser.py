@@ -62,9 +62,18 @@ def lookup(z_bnd: jax.Array, codebook: Codebook) -> tuple[jax.Array, jax.Array]:
     index_bn int32, quantised_bnd with d quantised / d z = identity.
   """
   sim_bnk = jnp.einsum('bnd,kd->bnk', z_bnd, codebook.code_kd, precision='highest')
-  index_bn = jnp.argmax(sim_bnk, axis=-1)
+  index_bn = first_of_max(sim_bnk)
   code_bnd = codebook.code_kd[index_bn]
   return index_bn, z_bnd + jax.lax.stop_gradient(code_bnd - z_bnd)
+
+
+def first_of_max(x_k: jax.Array) -> jax.Array:
+  """[...] int32, `jnp.argmax(x, -1)` of finite numbers as two plain reductions, which XLA's CPU
+  compiler vectorises."""
+  k = x_k.shape[-1]
+  index_k = jax.lax.broadcasted_iota(jnp.int32, x_k.shape, x_k.ndim - 1)
+  first = jnp.where(x_k == x_k.max(-1, keepdims=True), index_k, k).min(-1)
+  return jnp.minimum(first, k - 1)  # NaN equals nothing
 
 
 def code_stats(z_bnd: jax.Array, index_bn: jax.Array, valid_bn: jax.Array, codes: int,

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from aemg_jax.models import layers
+from aemg_jax.models import layers, norms
 from aemg_jax.sentences.words import Words
 
 INPUTS = ('waveform', 'spectrum', 'amplitude')
@@ -52,7 +52,10 @@ class EncoderConfig:
 
 
 class Encoded(NamedTuple):
-  """word_bnd per word, slot_bsd per slot (word means under 'words'), and which slots hold a word."""
+  """word_bnd per word, slot_bsd per slot (word means under 'words'), and which slots hold a word.
+
+  Vectors have the dtype of the blocks; what comes before the blocks is float32.
+  """
   word_bnd: jax.Array
   slot_bsd: jax.Array
   slot_valid_bs: jax.Array
@@ -154,10 +157,13 @@ class SentenceEncoder(nn.Module):
     tok_bsd += self._table('time', c.times, time_bs)
     slot_bsd = layers.Blocks(c.blocks, name='blocks')(tok_bsd, slot_valid_bs, keys_b)
     # back to words by place as well: an added place vector alone could not tell channels apart
-    unplaced_bsqd = nn.Dense(c.positions * d, name='unplace')(slot_bsd).reshape(b, s, c.positions, d)
-    word_bnd = jnp.einsum('bscq,bsqd->bscd', place_bscq, unplaced_bsqd).reshape(b, n, d)
-    word_bnd = nn.gelu(word_bnd + self._table('ring', c.rings, words.ring_n))
-    word_bnd = nn.LayerNorm(name='word_norm')(nn.Dense(d, name='word')(word_bnd))
+    dtype = c.blocks.dtype
+    unplaced_bsqd = nn.Dense(c.positions * d, dtype=dtype, name='unplace')(slot_bsd)
+    unplaced_bsqd = unplaced_bsqd.reshape(b, s, c.positions, d)
+    word_bnd = jnp.einsum('bscq,bsqd->bscd', place_bscq.astype(dtype), unplaced_bsqd).reshape(b, n, d)
+    word_bnd = norms.gelu(word_bnd + self._table('ring', c.rings, words.ring_n).astype(dtype))
+    word_bnd = nn.Dense(d, dtype=dtype, name='word')(word_bnd)
+    word_bnd = norms.LayerNorm(dtype=dtype, name='word_norm')(word_bnd)
     return Encoded(word_bnd, slot_bsd, slot_valid_bs)
 
 

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from aemg_jax.models import layers
+from aemg_jax.models import layers, norms
 from aemg_jax.models.quantiser import Codebook, QuantiserConfig, lookup, normalise
 from aemg_jax.models.sentence_encoder import EncoderConfig, SentenceEncoder
 from aemg_jax.sentences.words import Words
@@ -71,15 +71,14 @@ class VQAutoencoder(nn.Module):
 
   def encode(self, words: Words, keys_b: jax.Array | None = None) -> jax.Array:
     """[b, n, d_code] unit vectors, float32."""
-    word_bnd = self.encoder(words, None, keys_b).word_bnd
-    z_bnd = self.to_code_2(jnp.tanh(self.to_code_1(word_bnd)))
-    return normalise(z_bnd.astype(jnp.float32))
+    word_bnd = self.encoder(words, None, keys_b).word_bnd.astype(jnp.float32)
+    return normalise(self.to_code_2(jnp.tanh(self.to_code_1(word_bnd))))
 
   def decode(self, quantised_bnd: jax.Array, words: Words, keys_b: jax.Array | None = None):
     """{target: [b, n, size]} from quantised words and their places."""
     tok_bnd = self.from_code(quantised_bnd) + self.position(words.position_n)
     tok_bnd = self.decoder(tok_bnd, words.valid_n, keys_b)
-    hidden_bnd = nn.gelu(self.hidden(tok_bnd))
+    hidden_bnd = norms.gelu(self.hidden(tok_bnd.astype(jnp.float32)))
     return {t: head(hidden_bnd) for t, head in self.heads.items()}
 
   def __call__(self, words: Words, codebook: Codebook,

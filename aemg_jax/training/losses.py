@@ -1,9 +1,12 @@
 """Masked losses. Each returns (sum, count): the mean is taken after the sum over devices."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
 Sum = tuple[jax.Array, jax.Array]
+CPU_LOGITS = 2**22
 
 
 def masked_sum(value: jax.Array, mask: jax.Array) -> Sum:
@@ -40,6 +43,96 @@ def cross_entropy(logits_bk: jax.Array, label_b: jax.Array, mask_b: jax.Array,
   if smoothing:
     nll_b = (1.0 - smoothing) * nll_b - smoothing * jnp.mean(log_prob_bk, axis=-1)
   return masked_sum(nll_b, mask_b)
+
+
+def projected_cross_entropy(x_bnd: jax.Array, kernel_dk: jax.Array, bias_k: jax.Array,
+                            label_bn: jax.Array, mask_bn: jax.Array) -> tuple[Sum, jax.Array]:
+  """`cross_entropy` of the logits x W + b, which are never held as a whole, nor their gradient.
+
+  The gradient is worked out with the loss, a stretch of words at a time on a CPU (where [b, n, K]
+  would leave its caches many times over) and at once elsewhere. Products are of x's dtype and
+  summed in float32, everything else is float32.
+
+  Args:
+    x_bnd: [b, n, d].
+    kernel_dk, bias_k: of the linear layer.
+    label_bn, mask_bn: as for `cross_entropy`.
+
+  Returns:
+    (sum, count) of the loss, and [] the number of masked-in words whose arg max is the label.
+  """
+  _same_shape('label', label_bn, mask_bn)
+  weight_bn = mask_bn.astype(jnp.float32)
+  label_bn = jnp.where(weight_bn > 0, label_bn, 0)
+  x_bnd = jnp.where(weight_bn[..., None] > 0, x_bnd, 0)
+  stretch = _stretch(*label_bn.shape, bias_k.shape[0])
+  total, right = _projected(x_bnd, kernel_dk, bias_k, label_bn, weight_bn, stretch)
+  return (total, jnp.sum(weight_bn)), right
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
+def _projected(x_bnd, kernel_dk, bias_k, label_bn, weight_bn, stretch: int):
+  return _projected_scan(x_bnd, kernel_dk, bias_k, label_bn, weight_bn, stretch, False)[0]
+
+
+def _projected_scan(x_bnd, kernel_dk, bias_k, label_bn, weight_bn, stretch: int, grads: bool):
+  """((loss, right), gradients to x, W and b or None)."""
+  dtype = x_bnd.dtype
+  kernel_dk = kernel_dk.astype(dtype)
+  product = functools.partial(jnp.einsum, preferred_element_type=jnp.float32)
+
+  def one(sums, words):
+    x_bnd, label_bn, weight_bn = words
+    logits_bnk = product('bnd,dk->bnk', x_bnd, kernel_dk) + bias_k[None, None]
+    top_bn = logits_bnk.max(-1, keepdims=True)
+    own_bn = jnp.take_along_axis(logits_bnk, label_bn[..., None], axis=-1)
+    power_bnk = jnp.exp(logits_bnk - top_bn)
+    total_bn = power_bnk.sum(-1, keepdims=True)
+    nll_bn = (jnp.log(total_bn) + top_bn - own_bn)[..., 0]
+    index_bnk = jax.lax.broadcasted_iota(jnp.int32, logits_bnk.shape, 2)
+    first_bn = jnp.where(logits_bnk == top_bn, index_bnk, logits_bnk.shape[-1]).min(-1)
+    new = [(weight_bn * nll_bn).sum(), (weight_bn * (first_bn == label_bn)).sum()]
+    if not grads:
+      return jax.tree.map(jnp.add, sums, new), None
+    error_bnk = power_bnk * (weight_bn[..., None] / total_bn)
+    error_bnk -= jnp.where(index_bnk == label_bn[..., None], weight_bn[..., None], 0.0)
+    grad_bnd = product('bnk,dk->bnd', error_bnk.astype(dtype), kernel_dk)
+    new += [product('bnd,bnk->dk', x_bnd, error_bnk.astype(dtype)), error_bnk.sum((0, 1))]
+    return jax.tree.map(jnp.add, sums, new), grad_bnd.astype(dtype)
+
+  zero = jnp.zeros((), jnp.float32)
+  sums = [zero, zero]
+  if grads:
+    sums += [jnp.zeros(kernel_dk.shape, jnp.float32), jnp.zeros(bias_k.shape, jnp.float32)]
+  b, n, d = x_bnd.shape
+  cut = lambda x: x.reshape(b, n // stretch, stretch, *x.shape[2:]).swapaxes(0, 1)
+  words = jax.tree.map(cut, (x_bnd, label_bn, weight_bn))
+  (total, right, *summed), grad_ibnd = jax.lax.scan(one, sums, words)
+  if not grads:
+    return (total, right), None
+  return (total, right), (grad_ibnd.swapaxes(0, 1).reshape(b, n, d), *summed)
+
+
+def _projected_forward(x_bnd, kernel_dk, bias_k, label_bn, weight_bn, stretch: int):
+  out, found = _projected_scan(x_bnd, kernel_dk, bias_k, label_bn, weight_bn, stretch, True)
+  return out, found
+
+
+def _projected_backward(stretch: int, found, cotangent):
+  del stretch
+  scale = cotangent[0]
+  return (*(grad * scale.astype(grad.dtype) for grad in found), None, None)
+
+
+_projected.defvjp(_projected_forward, _projected_backward)
+
+
+def _stretch(b: int, n: int, k: int) -> int:
+  """Words of each sentence whose logits are held at once: about 16 MB of float32 on a CPU."""
+  if jax.default_backend() != 'cpu':
+    return n
+  wanted = max(1, CPU_LOGITS // (b * k))
+  return next(i for i in range(min(wanted, n), 0, -1) if n % i == 0)
 
 
 def correct(logits_bk: jax.Array, label_b: jax.Array, mask_b: jax.Array) -> Sum:

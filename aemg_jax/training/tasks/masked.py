@@ -81,17 +81,30 @@ class MaskedTask(Task):
     # a channel lost to augmentation is hidden, and its words are still to be predicted
     lost_bn = words.valid_n & ~seen.valid_n
     seen = seen._replace(valid_n=words.valid_n)
-    model = MaskedModel(self.model)
     rounds = [masked_bn, words.valid_n & ~masked_bn] if self.mask.symmetric else [masked_bn]
-    total = count = right = 0.0
-    for i, hidden_bn in enumerate(rounds):
-      logits_bnk = model.apply({'params': params}, seen, hidden_bn | lost_bn,
-                               fold(keys_b, 3 + i) if train else None)
-      loss, n = losses.cross_entropy(logits_bnk, index_bn, hidden_bn)
-      total, count = total + loss, count + n
-      right += losses.correct(logits_bnk, index_bn, hidden_bn)[0]
+    word_bnd = self._vectors(params, seen, rounds, lost_bn, keys_b if train else None)
+    hidden_bn = rounds[0] | rounds[-1]
+    head = params['codes']
+    (total, count), right = losses.projected_cross_entropy(word_bnd, head['kernel'], head['bias'],
+                                                           index_bn, hidden_bn)
     return total, (count, {'masked_accuracy': (right, count)},
                    _code_counts(index_bn, words.valid_n, self.vq.quantiser.codes))
+
+  def _vectors(self, params, seen: Words, rounds, lost_bn: jax.Array, keys_b) -> jax.Array:
+    """[b, n, d] each word's vector from the round that hides it.
+
+    The rounds are one batch, an example's beside each other: split over devices, rows stay there.
+    """
+    fold = jax.vmap(jax.random.fold_in, (0, None))
+    beside = lambda parts: jnp.stack(parts, axis=1).reshape(-1, *parts[0].shape[1:])
+    if keys_b is not None:
+      keys_b = beside([fold(keys_b, 3 + i) for i in range(len(rounds))])
+    words = jax.tree.map(lambda x: beside([x] * len(rounds)), seen)
+    word_rnd = MaskedModel(self.model).apply(
+        {'params': params}, words, beside([hidden_bn | lost_bn for hidden_bn in rounds]), keys_b,
+        method='vectors')
+    word_brnd = word_rnd.reshape(-1, len(rounds), *word_rnd.shape[1:])
+    return jnp.where(rounds[0][..., None], word_brnd[:, 0], word_brnd[:, -1])
 
   def report(self, extra, stats):
     """The rate of the most frequent code in the batch, to set the accuracy against."""
