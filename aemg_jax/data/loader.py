@@ -57,10 +57,26 @@ class Loader:
       raise ValueError(f'step: got {step}, expected 0 or more')
     local = self._batch_size // self._processes
     start = step * self._batch_size + self._process * local
-    return np.array([self._order[i] for i in range(start, start + local)], np.int64)
+    return self._at(start, start + local)
+
+  def stream(self, start: int, stop: int) -> np.ndarray:
+    """Rows of the global batches `start`, ..., `stop` - 1, one after the other."""
+    return self._at(start * self._batch_size, stop * self._batch_size)
+
+  def mine(self, row_b: np.ndarray) -> np.ndarray:
+    """This process's part of the rows of a global batch."""
+    local = len(row_b) // self._processes
+    return row_b[self._process * local:(self._process + 1) * local]
+
+  def take(self, row_b: np.ndarray) -> Batch:
+    """The batch of some rows."""
+    return self._sources.take(row_b)
 
   def __call__(self, step: int) -> Batch:
-    return self._sources.take(self.rows(step))
+    return self.take(self.rows(step))
+
+  def _at(self, start: int, stop: int) -> np.ndarray:
+    return np.array([self._order[i] for i in range(start, stop)], np.int64)
 
 
 def evaluation_batches(source: Any, batch_size: int) -> Iterator[Batch]:
