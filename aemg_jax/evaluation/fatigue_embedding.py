@@ -63,6 +63,7 @@ def load(records: Sequence[Record], trials: Sequence[Trial], config: sequences_l
   if not path.exists():
     params = {'encoder': checkpoints.load_params(checkpoint)['encoder']} if kind == 'pretrained' else None
     found = _embed_all(records, trials, config, prepare, ClassifierConfig(encoder), params, seed)
+    cache_dir.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix('.tmp.npz')
     np.savez_compressed(temporary, **found)
     os.replace(temporary, path)
@@ -118,6 +119,9 @@ def _words(record: Record, trial: Trial, prepare: PrepareConfig) -> tuple[np.nda
   samples, rate_hz = prepare.word.slot_samples, prepare.rectify.rate_hz
   rectified = rectify.rectify(record, prepare.rectify, samples)
   scale = rectify.session_scale([rectified.signal_tc], prepare.rectify)
+  if not scale > 0:
+    raise ValueError(f'{record.record_id}: scale: got {scale} from a checkpoint of another device, expected '
+                     "one that was trained with the scale 'session'")
   signal_tc = session.pad_channels(rectified.signal_tc / scale, prepare)
   starts, windows = [], []
   for window, (start_s, stop_s) in enumerate(zip(trial.start_s_w, trial.stop_s_w)):

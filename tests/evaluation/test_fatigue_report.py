@@ -16,6 +16,8 @@ from aemg_jax.sequences import sequences as sequences_lib
 from aemg_jax.signal.fatigue_features import FEATURE_NAMES, GROUPS
 from aemg_jax.training.optim import OptimConfig
 from aemg_jax.training.tasks import FatigueTask
+from data_builders.synthetic_fatigue import generator
+from tests import tiny_runs
 from tests.sequences import made_trials
 
 TINY = BlocksConfig(width=8, layers=1, heads=2, head_dim=4, mlp_dim=8, layer_scale=0.0, dropout=0.1)
@@ -64,6 +66,31 @@ def test_embeddings_are_of_the_sequence_s_windows():
   assert found.shape == (32, 3, 1)
   np.testing.assert_array_equal(found[8, :, 0], 100 + np.arange(3))
   np.testing.assert_array_equal(found[-1, :, 0], 300 + np.arange(11, 14))
+
+
+@pytest.mark.heavy
+def test_embeddings_are_relative_to_the_rested_windows(tmp_path):
+  """Catches: the session's mean in place of the rested windows', slots of a neighbouring window, an
+  encoder that is not the checkpoint's, a cache of another encoder."""
+  study = generator.Study('two', 1, 10.0)
+  records = [generator.generate(study, job)[0] for job in generator.jobs(study)[2:]]
+  config = sequences_lib.SequenceConfig(baseline='lowest_mvc', baseline_windows=3)
+  trials = [made_trials.trial(r.subject, n=3, percent_mvc=float(r.session[:-1]))._replace(
+      record_id=r.record_id, start_s_w=np.array([0.0, 0.5, 1.0]), stop_s_w=np.array([0.5, 1.0, 1.5]))
+            for r in records]
+  ask = lambda kind: fatigue_embedding.load(records, trials, config, tiny_runs.workdir('masked'), kind,
+                                            0, tmp_path)
+  found, other = ask('pretrained'), ask('random')
+  assert [found[t.record_id].shape for t in trials] == [(3, 16)] * 2
+  np.testing.assert_allclose(found['S00/60P'].mean(axis=0), 0, atol=1e-6)  # all of them are rested
+  assert np.abs(found['S00/80P'].mean(axis=0)).max() > 1e-3
+  assert np.abs(found['S00/60P'] - other['S00/60P']).max() > 1e-3
+  records[1].signal_tc[1000:] *= 3  # from the third window on
+  changed = fatigue_embedding.load(records, trials, config, tiny_runs.workdir('masked'), 'pretrained',
+                                   0, tmp_path / 'new')
+  moved_w = np.abs(changed['S00/80P'] - found['S00/80P']).max(axis=1)
+  assert moved_w[2] > 10 * moved_w[:2].max()
+  np.testing.assert_array_equal(ask('pretrained')['S00/80P'], found['S00/80P'])  # from its file
 
 
 def test_components_are_those_of_the_training_windows():
