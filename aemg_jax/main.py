@@ -38,6 +38,15 @@ _COORDINATOR = flags.DEFINE_string('coordinator', '', 'host:port of process 0 of
                                    "from JAX's variables, SLURM or the metadata of a TPU")
 _NUM_PROCESSES = flags.DEFINE_integer('num_processes', 0, 'how many there are (with --coordinator)')
 _PROCESS_ID = flags.DEFINE_integer('process_id', -1, 'which this is, from 0 (with --coordinator)')
+_DEVICE = flags.DEFINE_string('device', 'h100', 'accelerator of the pod (plan)')
+_COUNT = flags.DEFINE_integer('count', 8, 'devices of the pod (plan)')
+_FLOP_S = flags.DEFINE_float('flop_s', 0.0, "a device's, instead of the maker's figure (plan)")
+_MEMORY_BYTES_S = flags.DEFINE_float('memory_bytes_s', 0.0, "bandwidth, instead of the maker's (plan)")
+_LINK_BYTES_S = flags.DEFINE_float('link_bytes_s', 0.0, "of a device's links, instead of the maker's (plan)")
+_HOURS = flags.DEFINE_float('hours', 1000.0, 'of EMG (plan)')
+_EPOCHS = flags.DEFINE_float('epochs', 100.0, 'passes over them (plan)')
+_FILL = flags.DEFINE_float('fill', 1.0, "share of a sentence's grid that holds words (plan)")
+_CODES = flags.DEFINE_integer('codes', 8192, 'of the tokeniser that a masked task predicts (plan)')
 
 
 def _need(**given: str) -> None:
@@ -133,6 +142,16 @@ def _fatigue_video(path: str) -> None:
   fatigue_video.run(path, _CHECKPOINT.value, _OUT.value, _LOOP.value, _STRIDE_S.value)
 
 
+def _plan() -> None:
+  from aemg_jax.planning import plan, table
+  from aemg_jax.training import jobs
+  job = _config(jobs.JobConfig)
+  pod = plan.PodConfig(_DEVICE.value, _COUNT.value, _FLOP_S.value, _MEMORY_BYTES_S.value,
+                       _LINK_BYTES_S.value, _HOURS.value, _EPOCHS.value, _FILL.value,
+                       _CODES.value)
+  sys.stdout.write(table.lines(plan.make_plan(job, pod), job, pod))
+
+
 def _export() -> None:
   from aemg_jax.serving import export
   _need(checkpoint=_CHECKPOINT.value, output=_OUTPUT.value)
@@ -148,6 +167,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     'report': _report,
     'predict': _predict,
     'export': _export,
+    'plan': _plan,
     'fatigue-video': _fatigue_video,
 }
 FILES = {'fatigue-video': 'VIDEO or NPZ'}  # commands that take one file beside the flags

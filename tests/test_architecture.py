@@ -8,7 +8,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 # Left imports nothing to its right; those in one tuple are peers and do not import each other.
 FLOW = (('records', 'config'), ('sources', 'signal'), ('sentences', 'sequences'), ('data',), ('models',),
-        ('training',), ('evaluation',), ('serving',), ('main',))
+        ('training',), ('evaluation', 'planning'), ('serving',), ('main',))
 RANK = {name: i for i, names in enumerate(FLOW) for name in names}
 ONLY_IN = {'orbax': 'aemg_jax/training/checkpoints.py', 'grain': 'aemg_jax/data/loader.py',
            'tensorflow': None, 'clu': None}

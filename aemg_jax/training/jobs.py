@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from aemg_jax import config as config_lib
-from aemg_jax.data import batches, loader, splits
+from aemg_jax.data import batches, buckets, loader, splits
 from aemg_jax.models import quantiser
 from aemg_jax.models.vq_autoencoder import VQConfig
 from aemg_jax.sentences import cache
@@ -33,6 +33,8 @@ class JobConfig:
     temperature: a built set of n sentences counts n ** (1 / temperature): 1 is by size, more is more
       even.
     in_memory: hold the sentences in memory; else read them as they come.
+    buckets: rising numbers of slots; batches of sentences of like length are cut to the smallest that
+      holds them. Empty leaves them whole. In memory only.
   """
   task: VQTask | MaskedTask | SupervisedTask
   prepare: PrepareConfig
@@ -45,6 +47,7 @@ class JobConfig:
   weights: tuple[float, ...] = ()
   temperature: float = 1.0
   in_memory: bool = True
+  buckets: tuple[int, ...] = ()
 
   def __post_init__(self):
     if not self.temperature > 0:
@@ -86,6 +89,7 @@ def run(job: JobConfig, prepared_dirs: Sequence[str], workdir: str, init: str = 
   _check_grid(job)
   parts = mixture(job, sets)
   feed = loader.Loader([part.source for part in parts], job.batch_size, job.seed, shares(job, parts))
+  feed = _bucketed(job, parts, feed) if job.buckets else feed
   tx = optim.make_tx(job.optim, job.loop.steps)
   begin = state.init_state(job.task, tx, jax.tree.map(lambda x: x[:1], feed(0)), job.seed)
   if extra is not None:
@@ -155,6 +159,18 @@ def shares(job: JobConfig, parts: Sequence[Part]) -> list[float] | None:
                        f'{place[-1] + 1} prepared sets')
     share = share / np.bincount(place, share)[place] * np.array(job.weights)[place]
   return (share / share.sum()).tolist()
+
+
+def _bucketed(job: JobConfig, parts: Sequence[Part], feed: loader.Loader) -> buckets.Buckets:
+  """Batches cut to their length, and how full they are, logged."""
+  if not job.in_memory:
+    raise ValueError('JobConfig.buckets: the length of every sentence is needed, expected in_memory=True')
+  channels = job.prepare.sentence.max_channels
+  slots_r = np.concatenate([buckets.slots_used(part.source['words'].valid_n, channels) for part in parts])
+  found = buckets.Buckets(feed, slots_r, job.buckets, channels, job.seed)
+  logging.info('train: %.1f %% of slots hold words, %.1f %% cut to %s slots', *(
+      100 * share for share in found.fill(buckets.STRETCH)), list(job.buckets))
+  return found
 
 
 def _with_classes(job: JobConfig, sets: Sequence[cache.Prepared]) -> JobConfig:
