@@ -26,8 +26,13 @@ _COLUMNS = {
 _last: tuple[Any, bytes] = ((), b'')  # sensors and their entries: mostly one tuple for a whole set
 
 
-def encode(record: Record) -> bytes:
-  """A serialised tf.train.Example with the features of `features.record_features`."""
+def encode(record: Record, any_channels: bool = False) -> bytes:
+  """A serialised tf.train.Example with the features of `features.record_features`.
+
+  Args:
+    record: to write.
+    any_channels: the set's records differ in number of channels; TFDS then stores the shape too.
+  """
   text = lambda name: _entry(name, _field(1, _field(1, getattr(record, name).encode())))
   real = lambda name: _entry(name, _field(1, _field(1, _raw('d', [getattr(record, name)]))))
   whole = lambda name: _entry(name, _field(3, _field(1, _varint(int(getattr(record, name))))))
@@ -35,7 +40,13 @@ def encode(record: Record) -> bytes:
   parts = [_spans('annotations', record.annotations), real('bandwidth_hz'), text('dataset'),
            whole('is_envelope'), text('kind'), _spans('labels', record.labels), text('licence'),
            real('rate_hz'), text('record_id'), whole('repetition'), _sensors(record.sensors),
-           text('session'), _signal_head(len(signal)), signal, text('subject')]
+           text('session')]
+  name = b'signal'
+  if any_channels:
+    shape = b''.join(map(_varint, record.signal_tc.shape))
+    parts.append(_entry('signal/shape', _field(3, _field(1, shape))))
+    name = b'signal/value'
+  parts += [_signal_head(name, len(signal)), signal, text('subject')]
   return b''.join([_head(1, sum(map(len, parts))), *parts])
 
 
@@ -60,11 +71,11 @@ def _raw(kind: str, values: Sequence[Any]) -> bytes:
   return array.array(kind, values).tobytes()
 
 
-def _signal_head(n_bytes: int) -> bytes:
+def _signal_head(name: bytes, n_bytes: int) -> bytes:
   """What stands before the signal: the heads of its entry, all but its bytes."""
   value = _head(1, n_bytes)
   feature = _head(1, len(value) + n_bytes) + value
-  key = _field(1, b'signal')
+  key = _field(1, name)
   second = _head(2, len(feature) + n_bytes) + feature
   return _head(1, len(key) + len(second) + n_bytes) + key + second
 

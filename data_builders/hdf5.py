@@ -80,6 +80,20 @@ class HdfFile:
                        f' {MAX_CHUNK_BYTES}')
     return dataset
 
+  def number(self, path: str, attribute: str) -> float:
+    """An attribute of the node at `path` that is a number, or an array of one.
+
+    Raises:
+      HdfError: there is none, or it is of another kind.
+    """
+    node = self._node(path)
+    with _reading(f'attribute {attribute} of {path}'):
+      found = node.attrs.get_id(attribute)  # first: a damaged one can be huge, or become a text
+      if found.shape not in ((), (1,)) or found.dtype.kind not in 'iuf':
+        raise HdfError(f'attribute {attribute!r} is {found.shape} of {found.dtype}, expected a'
+                       ' number')
+      return np.asarray(node.attrs[attribute]).item()
+
   def _node(self, path: str) -> Any:
     """What lies at a path, or None; followed by hard links only, so never out of the file."""
     node = self._file

@@ -84,7 +84,7 @@ def parse_outlined(parse: Callable[[Job], Sequence[Record | Reject]], schema: Sc
 def parse_encoded(parse: Callable[[Job], Sequence[Record | Reject]], schema: Schema,
                   job: Job) -> list[tuple[Outline | Reject, bytes]]:
   """The same with the bytes to write instead of the record; none of a reject."""
-  return [(its, encode(item) if isinstance(its, Outline) else b'')
+  return [(its, encode(item, schema.channels is None) if isinstance(its, Outline) else b'')
           for its, item in parse_outlined(parse, schema, job)]
 
 
@@ -122,7 +122,8 @@ class Intake:
     self.last_id = item.record_id
     first = self._first_with.setdefault(item.sha256, item.record_id)
     if first != item.record_id:
-      return Reject(item.name, DUPLICATE, f'same signal, byte by byte, as {first}')
+      return Reject(item.name, DUPLICATE,
+                    f'{item.record_id} has the same signal, byte by byte, as {first}')
     return item
 
   def finish(self) -> dict[str, Any]:
@@ -160,17 +161,22 @@ def parse_all(parse: Callable[[Job], Sequence[Any]], jobs: Sequence[Job],
     for job in jobs:
       yield job, parse(job)
     return
-  context = multiprocessing.get_context('spawn')  # fork is unsafe where the caller has threads
   tasks = _tasks(jobs)
-  with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+  with pool(workers) as executor:
     ahead = collections.deque()
     for task in tasks[:2 * workers]:
-      ahead.append((task, pool.submit(_parse_task, parse, task)))
+      ahead.append((task, executor.submit(_parse_task, parse, task)))
     for task in tasks[2 * workers:] + [None] * len(ahead):
       done, future = ahead.popleft()
       yield from zip(done, future.result(), strict=True)
       if task is not None:
-        ahead.append((task, pool.submit(_parse_task, parse, task)))
+        ahead.append((task, executor.submit(_parse_task, parse, task)))
+
+
+def pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
+  """New processes; fork is unsafe where the caller has threads."""
+  return concurrent.futures.ProcessPoolExecutor(
+      workers, mp_context=multiprocessing.get_context('spawn'))
 
 
 def _tasks(jobs: Sequence[Job]) -> list[Sequence[Job]]:

@@ -7,11 +7,11 @@ address, with attributes `channels`, `resolution`, `sampling rate` and `nsamples
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from aemg_jax.records import Record, Sensor
 import numpy as np
 
+from data_builders import hdf5
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, TOO_SHORT, Job, Reject)
 from data_builders.raw import find_files
@@ -31,8 +31,6 @@ MIN_SAMPLES = 500  # half a second; the published file has 126900
 # The numbers of the header only: HDF5 can loop for ever on the strings of a damaged file.
 HEADER = {'sampling rate': RATE_HZ, 'resolution': RESOLUTION_BITS}
 
-# What HDF5 raises on damaged files, through h5py.
-_READ_ERRORS = (OSError, KeyError, ValueError, TypeError, RuntimeError, UnicodeError, MemoryError)
 _SENSORS = (Sensor(name='biceps brachii', unit='mV', scale=SCALE_MV),)
 
 
@@ -48,11 +46,10 @@ def record_id(name: str) -> str:
 
 def parse(job: Job) -> list[Record | Reject]:
   """The file -> one record, or the reason why not."""
-  import h5py  # here: an optional reader, see setup.cfg
   try:
-    with h5py.File(job.path, 'r') as file:
-      counts_tc = _read(job, file, h5py)
-  except _READ_ERRORS as error:
+    with hdf5.HdfFile(job.path) as file:
+      counts_tc = _read(job, file)
+  except hdf5.HdfError as error:
     return [Reject(job.name, BAD_FORMAT, f'{error}, expected HDF5 as OpenSignals writes it')]
   if isinstance(counts_tc, Reject):
     return [counts_tc]
@@ -71,31 +68,21 @@ def parse(job: Job) -> list[Record | Reject]:
       licence=LICENCE)]
 
 
-def _read(job: Job, file: Any, h5py: Any) -> np.ndarray | Reject:
+def _read(job: Job, file: hdf5.HdfFile) -> np.ndarray | Reject:
   """The counts [T, 1] uint16 of the only EMG channel, once header and sizes are as expected."""
   bad = lambda detail: Reject(job.name, BAD_FORMAT, detail)
-  if len(file) != 1:
-    return bad(f'{len(file)} devices, expected one')
-  group = file[next(iter(file))]
+  devices = file.names()
+  if len(devices) != 1:
+    return bad(f'{len(devices)} devices, expected one')
   for name, expected in HEADER.items():
-    found = _attribute(group, name)
+    found = file.number(devices[0], name)
     if found != expected:
       return bad(f'{name} is {found!r}, expected {expected!r}')
-  dataset = group[f'raw/channel_{_attribute(group, "channels")}']
-  if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
-    return bad(f'{dataset!r}, expected a dataset within the file')
+  dataset = file.dataset(f'{devices[0]}/raw/channel_{file.number(devices[0], "channels")}')
   if dataset.dtype != np.uint16 or dataset.ndim != 2 or dataset.shape[1] != 1:
     return bad(f'signal {dataset.shape} of {dataset.dtype}, expected [T, 1] of uint16')
-  n_samples = _attribute(group, 'nsamples')
+  n_samples = file.number(devices[0], 'nsamples')
   if len(dataset) != n_samples or dataset.nbytes > job.n_bytes:  # nothing in it is compressed
     return Reject(job.name, BAD_SIZE, f'{len(dataset)} samples in {job.n_bytes} bytes, expected'
                   f' {n_samples} as the header says')
-  return dataset[:]
-
-
-def _attribute(node: Any, name: str) -> float:
-  """A number, or the only element of an array [1]."""
-  found = node.attrs.get_id(name)  # before reading: a damaged one can be huge, or become a string
-  if found.shape not in ((), (1,)) or found.dtype.kind not in 'iuf':
-    raise ValueError(f'attribute {name!r} is {found.shape} of {found.dtype}, expected a number')
-  return np.asarray(node.attrs[name]).item()
+  return hdf5.read(dataset)

@@ -1,5 +1,6 @@
 """Every builder: conventions of TFDS, and records that are what the documentation says."""
 
+import contextlib
 import importlib
 import json
 import pathlib
@@ -11,7 +12,7 @@ import pytest
 from tensorflow_datasets.core import dataset_metadata
 
 from data_builders import build as build_lib
-from data_builders import encoding, features, gestures
+from data_builders import encoding, features, gestures, intake
 from tests.data_builders.contract_table import ROWS, Row
 
 FOLDER = pathlib.Path(build_lib.__file__).parent
@@ -90,6 +91,36 @@ def test_records_are_encoded_as_tfds_does_it(built):
   for record in records[:4]:
     expected = tfds_features.serialize_example(features.to_example(record))
     assert encoding.encode(record) == features.sort_features(expected)
+
+
+@pytest.fixture(scope='module')
+def pools():
+  """Two and four processes for all builds: to start them costs more than a build."""
+  with contextlib.ExitStack() as stack:
+    made = {n: stack.enter_context(intake.pool(n)) for n in (2, 4)}
+    yield lambda workers: contextlib.nullcontext(made[workers])
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize('row', ROWS, ids=[row.name for row in ROWS])
+def test_any_number_of_workers_writes_the_same_bytes(row, pools, tmp_path, monkeypatch):
+  """Results taken as they come, state kept per worker, a shard too few: for every parser."""
+  raw = None if row.generated else FOLDER / row.dataset / 'dummy_data'
+  monkeypatch.setattr(intake, 'pool', pools)
+  monkeypatch.setattr(intake, 'JOBS_PER_TASK', 1)
+  n_bytes = max(job.n_bytes for job in _jobs(row, raw))
+  monkeypatch.setattr(intake, 'BYTES_PER_SHARD', 2 * n_bytes)
+  found = [_files(build_lib.build(row.name, str(tmp_path / str(workers)), raw, workers=workers,
+                                  progress=False)) for workers in (1, 2, 4)]
+  assert found[0] == found[1] == found[2]
+
+
+def _jobs(row: Row, raw: pathlib.Path | None):
+  folders = [] if raw is None else [str(raw)]
+  config = row.name.partition('/')[2]
+  cls = build_lib.load_builder(row.dataset)
+  builder = cls(config=config or cls.DEFAULT_BUILDER_CONFIG_NAME, raw_dirs=folders)
+  return builder._jobs(folders)
 
 
 def test_dummy_data_are_what_their_script_writes(built, tmp_path):

@@ -1,7 +1,5 @@
 """The ContractionIntensity parser against files written by hand, and real recordings."""
 
-import os
-import pathlib
 
 from aemg_jax.sources import read_records
 import numpy as np
@@ -87,12 +85,10 @@ def test_an_unknown_name_is_a_reject(tmp_path, name):
 
 
 @pytest.mark.real
-def test_the_real_part_has_the_documented_counts(tmp_path):
+def test_the_real_part_has_the_documented_counts(tmp_path, real_archive):
   """A changed class order, effort or unit: pinned on 160 of the 3220 published files."""
-  if 'AEMG_RAW_DIR' not in os.environ:
-    pytest.skip('AEMG_RAW_DIR is not set: no real recordings')
-  archive = pathlib.Path(os.environ['AEMG_RAW_DIR']) / 'contraction_intensity_mvc.zip'
-  folder = build_lib.build('contraction_intensity', str(tmp_path), str(archive), progress=False)
+  archive = real_archive('contraction_intensity_mvc.zip')
+  folder = build_lib.build('contraction_intensity', str(tmp_path), archive, progress=False)
   source = read_records(folder)
   records = list(source)
   assert len(records) == 160 and not source.meta.reject_counts

@@ -1,8 +1,6 @@
 """The parser of curls with Borg ratings against files written by hand, and real recordings."""
 
 import json
-import os
-import pathlib
 
 from aemg_jax.sources import read_records
 import numpy as np
@@ -171,12 +169,10 @@ def test_the_missing_recording_is_counted(tmp_path):
 
 
 @pytest.mark.real
-def test_the_real_part_has_the_documented_counts(tmp_path):
+def test_the_real_part_has_the_documented_counts(tmp_path, real_archive):
   """Spans or ratings out of step with the muscles: pinned on 9 of the 31 subjects."""
-  if 'AEMG_RAW_DIR' not in os.environ:
-    pytest.skip('AEMG_RAW_DIR is not set: no real recordings')
-  archive = pathlib.Path(os.environ['AEMG_RAW_DIR']) / 'liuyu175_curl_borg.zip'
-  folder = build_lib.build('curl_borg', str(tmp_path), str(archive), progress=False)
+  archive = real_archive('liuyu175_curl_borg.zip')
+  folder = build_lib.build('curl_borg', str(tmp_path), archive, progress=False)
   source = read_records(folder)
   records = list(source)
   assert [r.subject for r in records] == ['02', '03', '04', '09', '21', '25', '27', '28', '29']

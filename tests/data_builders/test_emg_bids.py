@@ -1,7 +1,6 @@
 """EMG-BIDS: what MNE-BIDS writes comes back; padding, bad spans, angles and originals stay out."""
 
 import json
-import os
 import pathlib
 import shutil
 
@@ -97,12 +96,10 @@ def test_what_mne_bids_writes_comes_back(tmp_path, form):
 
 
 @pytest.mark.real
-def test_a_real_subject_written_as_emg_bids_comes_back(tmp_path):
+def test_a_real_subject_written_as_emg_bids_comes_back(tmp_path, real_archive):
   """An assumption that only invented numbers meet: all 84 recordings of one MyoArmband subject."""
-  if 'AEMG_RAW_DIR' not in os.environ:
-    pytest.skip('AEMG_RAW_DIR is not set: no real recordings')
-  archive = pathlib.Path(os.environ['AEMG_RAW_DIR']) / 'myoarmband_cote_allard.zip'
-  own = read_records(build_lib.build('myo_armband', str(tmp_path), str(archive), progress=False))
+  archive = real_archive('myoarmband_cote_allard.zip')
+  own = read_records(build_lib.build('myo_armband', str(tmp_path), archive, progress=False))
   records = [r for r in own if r.subject == 'Evaluation/Male0']
   assert len(records) == 84
   for run, record in enumerate(records):

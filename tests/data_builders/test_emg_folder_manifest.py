@@ -1,6 +1,5 @@
 """The manifest: every mistake in it is one line that names file and key; nothing in it can hang."""
 
-import os
 import pathlib
 import time
 
@@ -86,9 +85,9 @@ def test_a_mistake_is_named_with_its_key(tmp_path, old, new, expected):
 ])
 def test_hostile_yaml_is_an_error(tmp_path, text, expected):
   """A bomb of aliases, endless nesting, code in tags, a later key that wins in silence."""
-  begun = time.monotonic()
+  begun = time.process_time()
   assert expected in fault(tmp_path, text)
-  assert time.monotonic() - begun < 10
+  assert time.process_time() - begun < 10
 
 
 def test_text_stays_text(tmp_path):
@@ -131,11 +130,11 @@ def test_patterns_of_paths(pattern, path, fields):
 
 def test_no_pattern_takes_for_ever():
   """Backtracking: 2^n ways to split a name among stars and fields."""
-  begun = time.monotonic()
+  begun = time.process_time()
   template = Template('{subject}' + '*a' * 18 + '{label}{repetition}b')
   assert template.match('a' * 255) is None
   assert Template('**/' * 18 + 'x').match('a/' * 120 + 'y') is None
-  assert time.monotonic() - begun < 10
+  assert time.process_time() - begun < 10
 
 
 @pytest.mark.parametrize('rows, expected', [
@@ -201,14 +200,12 @@ repetition: {signal: rerepetition}
 
 @pytest.mark.real
 @pytest.mark.parametrize('name', REAL)
-def test_real_folders_give_what_their_own_builders_give(name, tmp_path):
+def test_real_folders_give_what_their_own_builders_give(name, tmp_path, real_archive):
   """A reader that only reads what our own tests write."""
   from aemg_jax.sources import read_records
   from data_builders import raw
-  if 'AEMG_RAW_DIR' not in os.environ:
-    pytest.skip('AEMG_RAW_DIR is not set: no real recordings')
   zip_name, text, n_records = REAL[name]
-  archive = str(pathlib.Path(os.environ['AEMG_RAW_DIR']) / f'{zip_name}.zip')
+  archive = real_archive(f'{zip_name}.zip')
   own = read_records(build_lib.build(name, str(tmp_path), archive, progress=False))
   with raw.open_raw(archive, str(tmp_path)) as folder:
     tops = sorted({job.path.removesuffix(job.name) for job in raw.find_files(

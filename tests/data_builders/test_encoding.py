@@ -28,11 +28,14 @@ def records():
   yield make_record(signal_tc=signal_tc, sensors=again, rate_hz=NAN, repetition=-1)
 
 
+@pytest.mark.parametrize('any_channels', [False, True])
 @pytest.mark.parametrize('record', records())
-def test_it_is_what_tfds_writes(record):
-  """A length of two bytes, a negative number, -0.0, or a stale table of sensors."""
-  kind = features.record_features(record.n_channels, record.signal_tc.dtype.type)
+def test_it_is_what_tfds_writes(record, any_channels):
+  """A length of two bytes, a negative number, -0.0, a stale table of sensors, or a lost shape."""
+  kind = features.record_features(None if any_channels else record.n_channels,
+                                  record.signal_tc.dtype.type)
   expected = features.sort_features(kind.serialize_example(features.to_example(record)))
-  assert encoding.encode(record) == expected
-  decoded = kind.deserialize_example_np(encoding.encode(record))
+  data = encoding.encode(record, any_channels)
+  assert data == expected
+  decoded = kind.deserialize_example_np(data)
   np.testing.assert_array_equal(decoded['signal'], record.signal_tc, strict=True)

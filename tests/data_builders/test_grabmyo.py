@@ -1,7 +1,5 @@
 """The GRABMyo parser against WFDB records written by hand, hostile headers, and real records."""
 
-import os
-import pathlib
 import sys
 
 from aemg_jax.records import validate
@@ -257,18 +255,16 @@ def test_without_the_reader_the_extra_is_named(tmp_path, monkeypatch, capfd):
 
 
 @pytest.mark.real
-def test_ten_real_records_have_the_documented_counts(tmp_path):
+def test_ten_real_records_have_the_documented_counts(tmp_path, real_archive):
   """A changed parser or scale: pinned on published records, against the reader's own millivolts."""
-  if 'AEMG_RAW_DIR' not in os.environ:
-    pytest.skip('AEMG_RAW_DIR is not set: no real recordings')
   import wfdb
-  archive = pathlib.Path(os.environ['AEMG_RAW_DIR']) / 'grabmyo_partial.zip'
-  source = read_records(build_lib.build('grabmyo', str(tmp_path), str(archive), progress=False))
+  archive = real_archive('grabmyo_partial.zip')
+  source = read_records(build_lib.build('grabmyo', str(tmp_path), archive, progress=False))
   assert source.meta.reject_counts == {} and source.meta.counts == {
       'records': 10, 'subjects': 1, 'seconds': 50.0,
       'labels': {'hand close': 2, 'hand open': 3, 'thumb finger extension': 1,
                  'wrist extension': 2, 'wrist flexion': 2}}
-  with build_lib.raw.open_raw(str(archive), str(tmp_path)) as folder:
+  with build_lib.raw.open_raw(archive, str(tmp_path)) as folder:
     for job, record in zip(parser.find_jobs([folder]), source, strict=True):
       assert parser.record_id(job.name) == record.record_id
       physical = wfdb.rdrecord(job.path.removesuffix('.hea'))

@@ -1,8 +1,6 @@
 """The IMU parser against files written by hand, and a part of the published set."""
 
 import json
-import os
-import pathlib
 
 from aemg_jax.sources import read_records
 import numpy as np
@@ -194,12 +192,10 @@ def test_the_dummy_set_counts_its_known_defects(tmp_path):
 
 
 @pytest.mark.real
-def test_the_recordings_at_hand_have_the_documented_counts(tmp_path):
+def test_the_recordings_at_hand_have_the_documented_counts(tmp_path, real_archive):
   """A changed alignment, rate or peak rule: pinned on a part of the published set."""
-  if 'AEMG_RAW_DIR' not in os.environ:
-    pytest.skip('AEMG_RAW_DIR is not set: no real recordings')
-  archive = pathlib.Path(os.environ['AEMG_RAW_DIR']) / 'fatigue_erinliu_imu_borg.zip'
-  source = read_records(build_lib.build('imu_borg', str(tmp_path), str(archive), progress=False))
+  archive = real_archive('fatigue_erinliu_imu_borg.zip')
+  source = read_records(build_lib.build('imu_borg', str(tmp_path), archive, progress=False))
   assert source.meta.counts == {'records': 4, 'subjects': 3, 'seconds': 394.015, 'labels': {}}
   assert source.meta.reject_counts == {'missing file': 2}
   records = {r.record_id.replace('individual_', '').replace('experiment_', ''): r for r in source}

@@ -81,6 +81,48 @@ def test_every_record_is_found_by_its_id(built):
       inspect_lib.pick(examples, its_id)
 
 
+# Set, its archive in AEMG_RAW_DIR, what is printed first, and the rejects.
+REAL = [
+    ('plux_fatigue', 'plux_emg_fatigue',
+     'plux_fatigue 1.0.0: 1 records, 1 subjects, 1 sessions, 126.9 s', []),
+    ('toro_ossaba/converted', 'toro_ossaba_partial',
+     'toro_ossaba/converted 1.0.0: 1 records, 1 subjects, 1 sessions, 19.2 s', []),
+    ('grabmyo', 'grabmyo_partial',
+     'grabmyo 1.0.0: 10 records, 1 subjects, 1 sessions, 50.0 s', []),
+    ('imu_borg', 'fatigue_erinliu_imu_borg',
+     'imu_borg 1.0.0: 4 records, 3 subjects, 4 sessions, 394.0 s', ['2 missing file']),
+    ('curl_borg', 'liuyu175_curl_borg',
+     'curl_borg 1.0.0: 9 records, 9 subjects, 9 sessions, 1130.9 s', ['22 missing file']),
+    ('contraction_intensity', 'contraction_intensity_mvc',
+     'contraction_intensity 1.0.0: 160 records, 10 subjects, 40 sessions, 483.2 s', []),
+    ('three_dc', '3dc',
+     'three_dc 1.0.0: 175 records, 2 subjects, 4 sessions, 933.1 s', ['1 too short']),
+    ('ninapro/db1', 'ninapro_db1',
+     'ninapro/db1 1.0.0: 10 records, 10 subjects, 10 sessions, 10090.9 s', []),
+    ('myo_armband', 'myoarmband_cote_allard',
+     'myo_armband 1.0.0: 2044 records, 37 subjects, 73 sessions, 10175.4 s', ['84 duplicate']),
+    ('uci_emg/raw', 'uci_emg_gestures',
+     'uci_emg/raw 1.0.0: 62 records, 31 subjects, 62 sessions, 3521.2 s', []),
+    ('uci_emg/distinct', 'uci_emg_gestures',
+     'uci_emg/distinct 1.0.0: 62 records, 31 subjects, 62 sessions, 3653.8 s', []),
+]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize('name, archive, head, rejects', REAL, ids=[row[0] for row in REAL])
+def test_the_command_prints_the_counts_of_real_sets(tmp_path, capfd, real_archive, name, archive,
+                                                    head, rejects):
+  """Counts in a README that no command repeats; each label's are pinned by the set's own test."""
+  folder = build_lib.build(name, str(tmp_path), real_archive(f'{archive}.zip'), progress=False)
+  assert inspect_lib.main([str(tmp_path)]) == 0
+  lines = capfd.readouterr().out.splitlines()
+  assert lines[0] == head
+  assert [' '.join(x.split()[1:]) for x in lines if x.startswith('rejected')] == rejects
+  counts = read_records(folder).meta.counts['labels']
+  spans = [x.removeprefix('label ').rpartition(' spans ')[0] for x in lines if x[:6] == 'label ']
+  assert {x[:-6].strip(): int(x[-6:]) for x in spans} == counts
+
+
 @pytest.mark.heavy
 def test_the_command_shadows_no_standard_module(built, tmp_path):
   """`import inspect` of a dependency that finds ours; a folder above the set not searched."""

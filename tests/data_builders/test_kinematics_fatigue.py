@@ -1,7 +1,5 @@
 """The key-point parser against files written by hand, and real key points of MediaPipe."""
 
-import os
-import pathlib
 import zipfile
 
 from aemg_jax.records import validate
@@ -209,11 +207,9 @@ def test_names_that_cannot_be_ids_are_refused(name):
 
 
 @pytest.mark.real
-def test_real_key_points_of_mediapipe_are_read(tmp_path):
+def test_real_key_points_of_mediapipe_are_read(tmp_path, real_archive):
   """A parser that only reads what its own test wrote: real columns, in their own order."""
-  if 'AEMG_RAW_DIR' not in os.environ:
-    pytest.skip('AEMG_RAW_DIR is not set: no real recordings')
-  archive = pathlib.Path(os.environ['AEMG_RAW_DIR']) / 'ngo_bicep_mediapipe_csv.zip'
+  archive = real_archive('ngo_bicep_mediapipe_csv.zip')
   with zipfile.ZipFile(archive) as packed:
     data = packed.read('test.csv')
   path = tmp_path / 'raw/P1/curl/test.csv'

@@ -1,7 +1,6 @@
 """The MyoArmband parser against bytes written by hand, and the published set itself."""
 
 import json
-import os
 import pathlib
 import shutil
 import subprocess
@@ -81,14 +80,12 @@ def test_a_download_must_be_the_published_set(tmp_path, monkeypatch):
 
 
 @pytest.mark.real
-def test_the_published_set_has_the_documented_counts(tmp_path):
+def test_the_published_set_has_the_documented_counts(tmp_path, real_archive):
   """A changed parser, order or duplicate rule: pinned on the real bytes, for 1, 2 and 4 workers."""
-  if 'AEMG_RAW_DIR' not in os.environ:
-    pytest.skip('AEMG_RAW_DIR is not set: no real recordings')
-  archive = pathlib.Path(os.environ['AEMG_RAW_DIR']) / 'myoarmband_cote_allard.zip'
+  archive = real_archive('myoarmband_cote_allard.zip')
   folders = []
   for workers in (1, 2, 4):  # each in a process of its own, as a user would
-    command = [sys.executable, '-m', 'data_builders.build', 'myo_armband', '--raw', str(archive),
+    command = [sys.executable, '-m', 'data_builders.build', 'myo_armband', '--raw', archive,
                '--workers', str(workers), '--data_dir', str(tmp_path / str(workers))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300,
                           cwd=pathlib.Path(build_lib.__file__).parents[1])

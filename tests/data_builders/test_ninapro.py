@@ -1,8 +1,6 @@
 """The Ninapro parser against .mat files written by hand, and the part of DB1 that is at hand."""
 
 import json
-import os
-import pathlib
 
 from aemg_jax.records import Annotation, Label, Record, validate
 from aemg_jax.sources import read_records
@@ -293,12 +291,10 @@ def test_each_configuration_downloads_its_own_archives(tmp_path, config, archive
 
 
 @pytest.mark.real
-def test_the_part_of_db1_at_hand_has_the_documented_counts(tmp_path):
+def test_the_part_of_db1_at_hand_has_the_documented_counts(tmp_path, real_archive):
   """A changed parser, label offset or repetition rule: pinned on exercise 1 of 10 subjects."""
-  if 'AEMG_RAW_DIR' not in os.environ:
-    pytest.skip('AEMG_RAW_DIR is not set: no real recordings')
-  archive = pathlib.Path(os.environ['AEMG_RAW_DIR']) / 'ninapro_db1.zip'
-  folder = build_lib.build('ninapro/db1', str(tmp_path), str(archive), progress=False)
+  archive = real_archive('ninapro_db1.zip')
+  folder = build_lib.build('ninapro/db1', str(tmp_path), archive, progress=False)
   source = read_records(folder)
   assert json.loads((folder / 'rejects.json').read_text())['rejects'] == []
   fingers = DATABASES['db1'].exercises[0]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 
 from aemg_jax.sources import read_records
 import numpy as np
@@ -104,7 +103,8 @@ def test_a_size_that_is_only_declared_is_not_read(tmp_path):
     group.attrs['nsamples'] = np.int64(2**40)
 
   _edit(declare)(path)
-  assert parse(path).reason == 'bad size'
+  item = parse(path)
+  assert item.reason == 'bad format' and 'declares 2199023255552 bytes' in item.detail
 
 
 @pytest.mark.parametrize('seed', range(40))
@@ -128,12 +128,10 @@ def median_frequency_hz(signal: np.ndarray, rate_hz: float) -> float:
 
 
 @pytest.mark.real
-def test_the_published_recording_shows_fatigue(tmp_path):
+def test_the_published_recording_shows_fatigue(tmp_path, real_archive):
   """A wrong rate or channel: the median frequency of the biceps falls from 75 to 55 Hz."""
-  if 'AEMG_RAW_DIR' not in os.environ:
-    pytest.skip('AEMG_RAW_DIR is not set: no real recordings')
-  archive = pathlib.Path(os.environ['AEMG_RAW_DIR']) / 'plux_emg_fatigue.zip'
-  folder = build_lib.build('plux_fatigue', str(tmp_path), str(archive), progress=False)
+  archive = real_archive('plux_emg_fatigue.zip')
+  folder = build_lib.build('plux_fatigue', str(tmp_path), archive, progress=False)
   metadata = json.loads((folder / 'metadata.json').read_text())
   assert metadata['raw_is_published'] and metadata['reject_counts'] == {}
   assert metadata['counts'] == {'records': 1, 'subjects': 1, 'seconds': 126.9, 'labels': {}}

@@ -1,8 +1,6 @@
 """The 3DC parser against text written by hand, and two participants."""
 
 import json
-import os
-import pathlib
 
 from aemg_jax.sources import read_records
 import numpy as np
@@ -117,19 +115,11 @@ def test_a_bad_file_beyond_those_documented_stops_the_build(tmp_path):
     build_lib.build('three_dc', str(tmp_path), str(tmp_path / 'raw'), progress=False)
 
 
-def build_real(tmp_path, archive):
-  if 'AEMG_RAW_DIR' not in os.environ:
-    pytest.skip('AEMG_RAW_DIR is not set: no real recordings')
-  path = pathlib.Path(os.environ['AEMG_RAW_DIR']) / archive
-  if not path.is_file():
-    pytest.skip(f'no {archive} in AEMG_RAW_DIR')
-  return read_records(build_lib.build('three_dc', str(tmp_path), str(path), progress=False))
-
-
 @pytest.mark.real
-def test_participants_1_and_2_have_the_documented_counts(tmp_path):
+def test_participants_1_and_2_have_the_documented_counts(tmp_path, real_archive):
   """A changed parser or limit: pinned on the real bytes of two participants."""
-  source = build_real(tmp_path, '3dc.zip')
+  source = read_records(build_lib.build('three_dc', str(tmp_path), real_archive('3dc.zip'),
+                                        progress=False))
   expected = {name: 16 for name in sorted(parser.LABEL_NAMES)} | {'supination': 15}
   assert source.meta.counts == {'records': 175, 'subjects': 2, 'seconds': 933.066,
                                 'labels': expected}

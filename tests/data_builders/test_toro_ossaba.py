@@ -1,7 +1,5 @@
 """The Toro-Ossaba parser against rows written by hand, and the one real file that was converted."""
 
-import os
-import pathlib
 
 from aemg_jax.sources import read_records
 import numpy as np
@@ -134,12 +132,10 @@ def test_other_names_are_unknown_files(tmp_path, name):
 
 
 @pytest.mark.real
-def test_the_real_converted_file_has_the_documented_counts(tmp_path):
+def test_the_real_converted_file_has_the_documented_counts(tmp_path, real_archive):
   """A changed parser: pinned on the one file at hand; its channels also in the published layout."""
-  if 'AEMG_RAW_DIR' not in os.environ:
-    pytest.skip('AEMG_RAW_DIR is not set: no real recordings')
-  archive = pathlib.Path(os.environ['AEMG_RAW_DIR']) / 'toro_ossaba_partial.zip'
-  folder = build_lib.build('toro_ossaba/converted', str(tmp_path), str(archive), progress=False)
+  archive = real_archive('toro_ossaba_partial.zip')
+  folder = build_lib.build('toro_ossaba/converted', str(tmp_path), archive, progress=False)
   source = read_records(folder)
   (record,) = source
   assert record.signal_tc.shape == (19612, 4) and source.meta.reject_counts == {}

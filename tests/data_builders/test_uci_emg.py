@@ -1,8 +1,6 @@
 """The parser of UCI's gesture recordings against rows written by hand, and the real recordings."""
 
 import json
-import os
-import pathlib
 
 from aemg_jax.sources import read_records
 import numpy as np
@@ -197,12 +195,10 @@ def test_both_configurations_count_the_missing_class(tmp_path, config, seconds):
 
 @pytest.mark.real
 @pytest.mark.parametrize('config', ['raw', 'distinct'])
-def test_31_real_subjects_have_the_documented_counts(tmp_path, config):
+def test_31_real_subjects_have_the_documented_counts(tmp_path, config, real_archive):
   """A changed parser or another rule for repeated rows: pinned on 62 of the 72 published files."""
-  if 'AEMG_RAW_DIR' not in os.environ:
-    pytest.skip('AEMG_RAW_DIR is not set: no real recordings')
-  archive = pathlib.Path(os.environ['AEMG_RAW_DIR']) / 'uci_emg_gestures.zip'
-  folder = build_lib.build(f'uci_emg/{config}', str(tmp_path), str(archive), progress=False)
+  archive = real_archive('uci_emg_gestures.zip')
+  folder = build_lib.build(f'uci_emg/{config}', str(tmp_path), archive, progress=False)
   source = read_records(folder)
   records = list(source)
   assert len(records) == 62 and source.meta.reject_counts == {}
