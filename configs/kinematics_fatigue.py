@@ -66,7 +66,7 @@ def _synthetic(size):
   model = dict(cells=cells, image=size['image'], posture=size['posture'])
   every = ('S0', 'S1', 'S2', 'S3')
   return dict(
-      name='synthetic_reaching', path='synthetic_reaching', synthetic=True, deploy='BiLSTM', blocks=2,
+      name='synthetic_reaching', path='synthetic_reaching', synthetic=True, deploy='BiLSTM', blocks=4,
       windows=dict(kind='keypoints', frames=450, stride=size['stride'], rate_hz=30.0),
       methods=_methods(size, model, dict(cells=cells), {}, every, ('S0',)))
 
