@@ -101,8 +101,8 @@ def trajectories(by_seed: Mapping[int, Predictions], sequences: Sequences) -> di
   name_b = sequences.segments['subject'][rows].astype(str)
   if several:
     name_b = np.array([f'{s}, {e:g} %' for s, e in zip(name_b, sequences.percent_mvc_b[rows])])
-  found = {}
-  for name in dict.fromkeys(name_b.tolist()):
+  found, order = {}, np.lexsort((sequences.percent_mvc_b[rows], sequences.segments['subject'][rows]))
+  for name in dict.fromkeys(name_b[order].tolist()):
     here = np.flatnonzero(name_b == name)
     here = here[np.argsort(sequences.elapsed_s_b[rows[here]], kind='stable')]
     at = rows[here]
