@@ -15,7 +15,8 @@
 #   --dry_run         prints the YAML
 #
 # The pods find each other: on a TPU by its metadata, else by the name of pod 0. A pod that is evicted gets
-# SIGTERM, and all pods save the same step; eviction alone does not count as a restart.
+# SIGTERM, all pods save the same step and exit 0, but the evicted one exits 75: the JobSet starts again, and
+# this does not count as a restart.
 set -euo pipefail
 
 die() {
@@ -55,11 +56,16 @@ else
 fi
 (($#)) || die "no command, expected the arguments of aemg, such as train --config=..."
 
+# A pod that was told to stop has not finished, though aemg exits 0 after it has saved.
+# shellcheck disable=SC2016  # for the shell of the pod
+run='trap "stopped=1; kill -TERM \$pid" TERM; python -m aemg_jax.main "$@" & pid=$!; status=0; '
+run+='wait $pid || status=$?; if [ -n "${stopped:-}" ]; then wait $pid; exit 75; fi; exit $status'
+
 # As JSON strings, which YAML reads: quotes and backslashes of the arguments are kept.
-arguments=''
-for argument in "$@"; do
+command=''
+for argument in bash -c "$run" aemg "$@"; do
   argument=${argument//\\/\\\\}
-  arguments+=", \"${argument//\"/\\\"}\""
+  command+="${command:+, }\"${argument//\"/\\\"}\""
 done
 
 render() {
@@ -94,7 +100,7 @@ spec:
               containers:
                 - name: aemg
                   image: "$image"
-                  command: ["python", "-m", "aemg_jax.main"$arguments]
+                  command: [$command]
                   resources: {limits: {$resource}}
 YAML
   if [[ -n $gpus ]]; then

@@ -67,10 +67,10 @@ ${partition:+#SBATCH --partition=$partition
 }set -euo pipefail
 cd $(printf %q "$root")
 # The step gets the signal and has 110 s to save; a job that was stopped queues itself again.
-stopped=''
+stopped='' step=''
+trap 'stopped=1; kill -TERM \$step || true' TERM
 srun --kill-on-bad-exit=1 $(printf %q "$python") -m aemg_jax.main$command &
 step=\$!
-trap 'stopped=1; kill -TERM \$step' TERM
 status=0
 wait \$step || status=\$?
 if [[ -n \$stopped ]]; then

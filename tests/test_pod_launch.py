@@ -146,11 +146,23 @@ def test_jobset_keeps_its_schema(options):
   job = found['spec']['replicatedJobs'][0]['template']['spec']
   assert job['completions'] == job['parallelism'] == 4
   container = job['template']['spec']['containers'][0]
-  assert container['command'][3:] == list(COMMAND)
+  assert container['command'][:2] == ['bash', '-c'] and container['command'][4:] == list(COMMAND)
   names = {e['name'] for e in container['env']} if 'env' in container else set()
   assert names == (set() if '--tpu' in options else
                    {'JAX_COORDINATOR_ADDRESS', 'JAX_NUM_PROCESSES', 'JAX_PROCESS_ID'})
   assert ('volumes' in job['template']['spec']) == ('--claim' in options)
+
+
+@pytest.mark.parametrize('python, status', [
+    ('[[ "$*" == "-m aemg_jax.main train"* ]]', 0), ('exit 3', 3),
+    ('trap "exit 0" TERM; kill -TERM $PPID; sleep 5 & wait', 75)])
+def test_a_pod_that_was_told_to_stop_does_not_count_as_finished(python, status, tmp_path):
+  """Catches: a pre-empted run, which saves and exits 0, taken for one that is complete."""
+  found = yaml.safe_load(_dry('jobset.sh', *JOBSET, *SLICE))
+  job = found['spec']['replicatedJobs'][0]['template']['spec']
+  command = job['template']['spec']['containers'][0]['command']
+  done = subprocess.run(command, env={'PATH': _fake(tmp_path, python=python)}, timeout=60, check=False)
+  assert done.returncode == status
 
 
 @pytest.mark.parametrize('change', [
