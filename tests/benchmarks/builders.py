@@ -10,10 +10,12 @@ the process) and by wall time; on a loaded machine only the CPU time means much.
 records of the built set in random order. `big` is the peak memory while a synthetic input of
 --big_mb is built, against one of an eighth of it.
 
+`read_archive` and `build_archive` begin with the archive, as a user does: both unpack it first.
+
 The target (60 % of reading) is met where reading is the work, as for the text of uci_emg. Where it
 is a copy of memory (.dat, HDF5) or makes more signal than it reads (compressed .mat), the price is
-what any build pays: 0.5 to 0.7 ms of a core for each record in TFDS's encoder, two checksums and
-ArrayRecord's compression.
+what any build pays: two checksums, the checks of the signal and ArrayRecord's compression
+(data_builders/README.md, "Speed").
 """
 
 import argparse
