@@ -1,8 +1,8 @@
 """The grid of ablations: which part of the default brings how much, on people set apart for choices.
 
 aemg ablate --config=configs/ablate.py:myo_armband --data_dir=D --workdir=W [--budget=0.2]
-Variants: SET[,size=base][,channels=C]. MyoArmband: the 19 pre-training subjects in 5 groups, each tested once by
-models that saw neither its labels nor, before adaptation, its recordings; other sets: all their subjects.
+Variants: SET[,size=base][,channels=C]. MyoArmband: the 19 pre-training subjects in 5 groups, each tested once
+by models that saw neither its labels nor, before adaptation, its recordings; other sets: all their subjects.
 """
 
 from ml_collections import ConfigDict
@@ -19,6 +19,7 @@ def _scratch(c, steps):
   session = dict(view='session', centre='session', align=bool(c['data']['ring']))
   base = gesture.transformer(c, steps=steps, **session)
   mild = dict(gesture.AUGMENT, gain=0.2, noise=0.1, channel_dropout=0.0)
+  inductive = dict(view='fixed', centre='training', align=False)
   wide = {'tiny': dict(width=192, mlp_dim=384)}.get(c['size'], {})
   table = [
       ('reference', REFERENCE, {}, {}, {}),
@@ -29,7 +30,7 @@ def _scratch(c, steps):
       ('channels', 'every word attends to every word', {}, dict(mixing='words'), {}),
       ('gating', 'slots of contractions alone', dict(view='gated'), {}, {}),
       *[('alignment', 'not aligned', dict(align=False), {}, {})] * base['align'],
-      ('normalisation', 'training mean, fixed scale', dict(view='fixed', centre='training', align=False), {}, {}),
+      ('normalisation', 'training mean, fixed scale', inductive, {}, {}),
       ('normalisation', 'session mean, fixed scale', dict(view='fixed'), {}, {}),
       ('normalisation', 'session scale, no mean', dict(centre='none', align=False), {}, {}),
       ('augmentation', 'none', dict(augment={}), {}, {}),
@@ -49,7 +50,7 @@ def _scratch(c, steps):
 
 
 def _pretrained(c, variant):
-  """Arms with a closed form on a frozen encoder: (factor, name, codes, targets, changes of the masked task)."""
+  """Arms with a closed form on a frozen encoder: (factor, name, codes, targets, changes of masking)."""
   frozen = dict(view='session', centre='session', align=bool(c['data']['ring']), tune='lda', augment={})
   network = gesture.transformer(c, start='checkpoint', **frozen)
   both, clean = ('spectrum', 'amplitude'), masked.AUGMENT
@@ -80,7 +81,7 @@ def get_config(variant=None):
   c = common.one(variant)
   data = c['data']
   if c['preset'] != 'default':
-    raise ValueError(f"config variant {variant!r}: preset: got {c['preset']!r}, expected 'default', which is taken apart")
+    raise ValueError(f"config variant {variant!r}: preset: got {c['preset']!r}, expected 'default'")
   gated = common.prepare(c, 'session')
   views = [dict(name=scale, prepare=common.prepare(c, scale)) for scale in ('session', 'fixed')]
   views.append(dict(name='gated', prepare=dict(gated, contraction=dict(gate=True))))

@@ -1,8 +1,8 @@
 """Self-calibration: accuracy against seconds of a new wearer's unlabelled data.
 
 aemg evaluate --config=configs/curve.py:myo_armband,part=pretraining --workdir=W [--checkpoint=W/masked]
-Variants: as of configs/gesture.py, and part=pretraining: the subjects set apart for pre-training, one left out
-in turn, for choices (a set that sets none apart has all its subjects). Needs W/prepared/fixed alone.
+Variants: as of configs/gesture.py, and part=pretraining: the subjects set apart for pre-training, one left
+out in turn, for choices (a set that sets none apart has all its subjects). Needs W/prepared/fixed alone.
 """
 
 from ml_collections import ConfigDict

@@ -116,12 +116,14 @@ def fit(windows: Windows, label_w: np.ndarray, subject_w: np.ndarray, perm_gc: n
   covariance_dd = (1 - shrinkage) * covariance_dd + shrinkage * isotropic * np.eye(size)
   offset_sd = np.concatenate([flat(m, perm_gc[e]) for m, e in zip(own, element_s)])
   site_mf = centred.site_wcf.reshape(-1, centred.site_wcf.shape[-1]).astype(np.float64)
-  outside_ff = np.cov(site_mf.T, bias=True) + isotropic * shrinkage * np.eye(site_mf.shape[1])
+  outside_ff = np.atleast_2d(np.cov(site_mf.T, bias=True))  # shrunk alike, or falling out would pay
+  outside_ff = (1 - shrinkage) * outside_ff + shrinkage * isotropic * np.eye(len(outside_ff))
+  outside_pair = (1 - shrinkage) * deviation[-1]**2 + shrinkage * isotropic
   count_k = np.bincount(class_w, minlength=len(label_k))
   return Alignment(
       np.asarray(perm_gc), subject_s, element_s, label_k, mean_kd, covariance_dd,
       np.log(count_k / count_k.sum()), _column_mean(offset_sd), outside_ff,
-      np.array(max(deviation[-1]**2, _TINY)), np.array(TEMPERATURE), np.array(LEAST_CONFIDENCE))
+      np.array(outside_pair), np.array(TEMPERATURE), np.array(LEAST_CONFIDENCE))
 
 
 def _class_means(windows: Windows, class_w, wearer_w, classes: int, wearers: int):

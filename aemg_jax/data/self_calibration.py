@@ -64,8 +64,8 @@ class SelfCalibration:
       align: turn bands.
     """
     if prepared.config.rectify.scale != 'fixed':
-      raise ValueError(f"self-calibration: data of scale {prepared.config.rectify.scale!r}, expected 'fixed': "
-                       'the scale of a session is a statistic of all of it')
+      raise ValueError(f'self-calibration: data of scale {prepared.config.rectify.scale!r}, expected '
+                       "'fixed': the scale of a session is a statistic of all of it")
     self._prepared = prepared
     self._none = batches.make_centre(prepared, 'none', ())
     rows = [row.segment for row in train]

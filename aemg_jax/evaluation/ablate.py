@@ -87,7 +87,8 @@ class AblateConfig:
     same = [config_lib.as_plain(arm) | {'name': '', 'factor': ''} for arm in self.arms]
     for i, settings in enumerate(same):
       if settings in same[:i]:
-        raise ValueError(f'AblateConfig.arms: {names[same.index(settings)]!r} and {names[i]!r} are one setting')
+        raise ValueError(f'AblateConfig.arms: {names[same.index(settings)]!r} and {names[i]!r} are '
+                         'one setting')
     views = {view.name for view in self.views}
     wanted = {v for arm in self.arms for v in (arm.network.view, *[arm.stage_view] * bool(arm.stages))}
     if wanted - views:
@@ -124,7 +125,8 @@ def grid(config: AblateConfig, split_hash: str, prepared: dict[str, str], code: 
              'split': split_hash, 'prepared': prepared}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
 
-  return tuple(Cell(arm, seed, key(arm, seed)) for seed in config.seeds for arm in sorted(config.arms, key=place))
+  arms = sorted(config.arms, key=place)
+  return tuple(Cell(arm, seed, key(arm, seed)) for seed in config.seeds for arm in arms)
 
 
 def within_budget(cells: Sequence[Cell], budget: float) -> tuple[Cell, ...]:
@@ -159,10 +161,11 @@ def run(config: AblateConfig, workdir: str, data_dir: str = '', budget: float = 
   folder.mkdir(exist_ok=True)
   for i, cell in enumerate(chosen):
     path = folder / f'{cell.key}.json'
-    if path.exists():
-      logging.info('ablate: %d of %d: %s, seed %d is there already', i + 1, len(chosen), cell.arm.name, cell.seed)
+    there = path.exists()
+    logging.info('ablate: %d of %d: %s, seed %d%s', i + 1, len(chosen), cell.arm.name, cell.seed,
+                 ' is there already' if there else '')
+    if there:
       continue
-    logging.info('ablate: %d of %d: %s, seed %d', i + 1, len(chosen), cell.arm.name, cell.seed)
     stored = _run_cell(cell, config, views, folds, workdir, code)
     temporary = path.with_suffix(f'.{os.getpid()}.tmp')
     temporary.write_text(json.dumps(stored, indent=1, allow_nan=False) + '\n', encoding='utf-8')
@@ -170,8 +173,8 @@ def run(config: AblateConfig, workdir: str, data_dir: str = '', budget: float = 
   done = [(cell, folder / f'{cell.key}.json') for cell in cells]
   stored = [json.loads(path.read_text(encoding='utf-8')) for _, path in done if path.exists()]
   ablate_table.write(workdir, {
-      'title': config.title, 'synthetic': config.synthetic, 'reference': config.reference, 'cells': len(cells),
-      'finished': len(stored), 'split_hash': split_hash, 'code': code,
+      'title': config.title, 'synthetic': config.synthetic, 'reference': config.reference,
+      'cells': len(cells), 'finished': len(stored), 'split_hash': split_hash, 'code': code,
       'arms': ablate_table.arms(config.reference, stored)}, TABLE)
 
 
@@ -189,7 +192,8 @@ def _check_people(arm: Arm, segments: splits.Segments, folds: Sequence[splits.Fo
   tested = {str(subject_s[row.segment]) for fold in folds for row in fold.test}
   for job in arm.stages:
     if job.subjects:
-      shared = tested & set(splits.select_subjects(segments, job.subjects, f'Arm {arm.name!r}: stages.subjects'))
+      field = f'Arm {arm.name!r}: stages.subjects'
+      shared = tested & set(splits.select_subjects(segments, job.subjects, field))
       if shared:
         raise ValueError(f'Arm.stages: {arm.name!r}: subject {min(shared)!r} pre-trains and is tested')
 
@@ -224,11 +228,13 @@ def _run_cell(cell: Cell, config: AblateConfig, views, folds, workdir: str, code
   """What the cell's file holds."""
   prepared, arm = views[cell.arm.network.view], cell.arm
   method = _StagedMethod(cell, views, workdir, code) if arm.stages else arm.network
+  settings = {'arm': config_lib.as_plain(arm), 'protocol': config_lib.as_plain(config.protocol)}
   row, _ = protocols.evaluate(
-      arm.name, method, TransferData(views, None), prepared.segments, len(prepared.labels), config.protocol,
-      folds, (cell.seed,), None, {'arm': config_lib.as_plain(arm), 'protocol': config_lib.as_plain(config.protocol)})
+      arm.name, method, TransferData(views, None), prepared.segments, len(prepared.labels),
+      config.protocol, folds, (cell.seed,), None, settings)
   per_subject = {s: {name: round(scores[name], 6) for name in results.SCORES}
                  for s, scores in row['per_subject'].items()}
-  return {'key': cell.key, 'arm': arm.name, 'factor': arm.factor, 'seed': cell.seed, 'uses_target': row['uses_target'],
-          'per_subject': per_subject, 'split_hash': row['split_hash'], 'code': code, 'commit': row['commit'],
-          'wall_s': round(row['wall_s'], 1), 'config': row['config']}
+  return {'key': cell.key, 'arm': arm.name, 'factor': arm.factor, 'seed': cell.seed,
+          'uses_target': row['uses_target'], 'per_subject': per_subject, 'code': code,
+          'split_hash': row['split_hash'], 'commit': row['commit'], 'wall_s': round(row['wall_s'], 1),
+          'config': row['config']}

@@ -39,10 +39,11 @@ def arms(reference: str, cells: Sequence[Mapping[str, Any]]) -> list[dict[str, A
   found = []
   for name, by_seed in by_arm.items():
     first = next(iter(by_seed.values()))
-    entry = {'arm': name, 'factor': first['factor'], 'uses_target': first['uses_target'], 'seeds': sorted(by_seed),
-             'keys': [by_seed[s]['key'] for s in sorted(by_seed)], 'n_subjects': len(first['per_subject'])}
+    seeds = sorted(by_seed)
+    entry = {'arm': name, 'factor': first['factor'], 'uses_target': first['uses_target'], 'seeds': seeds,
+             'keys': [by_seed[s]['key'] for s in seeds], 'n_subjects': len(first['per_subject'])}
     for score in SCORES:
-      value = _per_subject(by_seed, sorted(by_seed), score)
+      value = _per_subject(by_seed, seeds, score)
       entry[score] = {'mean': float(np.mean(list(value.values()))),
                       'ci95': list(metrics.bootstrap_interval(list(value.values())))}
       shared = sorted(set(by_seed) & set(by_arm.get(reference, {})))
@@ -58,7 +59,8 @@ def arms(reference: str, cells: Sequence[Mapping[str, Any]]) -> list[dict[str, A
   return sorted(found, key=lambda e: (e['arm'] != reference, e['factor'], e['arm']))
 
 
-def _per_subject(by_seed: Mapping[int, Mapping[str, Any]], seeds: Sequence[int], score: str) -> dict[str, float]:
+def _per_subject(by_seed: Mapping[int, Mapping[str, Any]], seeds: Sequence[int],
+                 score: str) -> dict[str, float]:
   tables = [by_seed[seed]['per_subject'] for seed in seeds]
   return {subject: float(np.mean([t[subject][score] for t in tables])) for subject in tables[0]}
 

@@ -88,8 +88,8 @@ def tables(stored: Mapping[str, Any]) -> dict[str, str]:
 def curve_table(rows: Sequence[Mapping[str, Any]]) -> str:
   """Repetition / window accuracy in %, a line a method and a column a length."""
   seconds = sorted({row['seconds'] for row in rows}, key=lambda s: (s is None, s or 0))
-  lines = ['| repetition / window, % | ' + ' | '.join('all' if s is None else f'{s:g} s' for s in seconds) + ' |',
-           '|---' * (len(seconds) + 1) + '|']
+  said = ['all' if s is None else f'{s:g} s' for s in seconds]
+  lines = ['| ' + ' | '.join(['repetition / window, %', *said]) + ' |', '|---' * (len(seconds) + 1) + '|']
   for method in dict.fromkeys(row['method'] for row in rows):
     mean = {row['seconds']: row['mean'] for row in rows if row['method'] == method}
     cells = [f'{100 * mean[s]["repetition"]:.1f} / {100 * mean[s]["window"]:.1f}' if s in mean else '-'

@@ -40,14 +40,16 @@ def _seconds(row: Row) -> float | None:
   try:
     return float(said)
   except ValueError:
-    raise ValueError(f'{FILE}: protocol: got {row.protocol!r}, expected {_PREFIX}10s or {_PREFIX}all') from None
+    raise ValueError(f'{FILE}: protocol: got {row.protocol!r}, expected {_PREFIX}10s or '
+                     f'{_PREFIX}all') from None
 
 
 def _curves(rows: Sequence[Row]) -> dict[str, list[tuple[float | None, Row]]]:
   found: dict[str, list[tuple[float | None, Row]]] = {}
   for row in rows:
     found.setdefault(row.method, []).append((_seconds(row), row))
-  return {method: sorted(points, key=lambda p: (p[0] is None, p[0] or 0.0)) for method, points in found.items()}
+  in_time = lambda point: (point[0] is None, point[0] or 0.0)
+  return {method: sorted(points, key=in_time) for method, points in found.items()}
 
 
 def picture(rows: Sequence[Row], n_labels: int) -> bytes:
@@ -94,4 +96,5 @@ def _table(rows: Sequence[Row]) -> Table:
     lines.append(('', (method, *(
         f'{100 * at[s].mean["repetition"]:.1f} / {100 * at[s].mean["window"]:.1f}' if s in at else '-'
         for s in lengths))))
-  return Table(('repetition / window, %', *('all' if s is None else f'{s:g} s' for s in lengths)), tuple(lines))
+  said = ('all' if s is None else f'{s:g} s' for s in lengths)
+  return Table(('repetition / window, %', *said), tuple(lines))

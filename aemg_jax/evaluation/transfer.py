@@ -164,7 +164,8 @@ class TransferMethod:
     """Embeddings of single windows -> LDA."""
     prepared = data.views[self.view]
     embed = functools.partial(_apply, Embedder(self.model), {'encoder': encoder})
-    parts = [sentence_windows.map_windows(prepared, rows, centre, embed, stride=prepared.config.word.slot_samples // 2)
+    half = prepared.config.word.slot_samples // 2
+    parts = [sentence_windows.map_windows(prepared, rows, centre, embed, stride=half)
              for rows in (fold.train, fold.calibration) if rows]
     if len(parts) == 2:
       repeat = max(1, round(len(parts[0][0]) / len(parts[1][0])))

@@ -58,7 +58,8 @@ def test_an_interrupted_grid_goes_on_where_it_was(workdir, runs):
   ablate.run(CONFIG, workdir)
   assert len(runs) == 7 * 3 and len({(a, b, seed) for a, b, seed, _ in runs}) == 7
   stored = json.loads((workdir / 'ablation.json').read_text())
-  assert stored['finished'] == stored['cells'] == 9 and {tuple(a['seeds']) for a in stored['arms']} == {(0, 1, 2)}
+  assert stored['finished'] == stored['cells'] == 9
+  assert {tuple(a['seeds']) for a in stored['arms']} == {(0, 1, 2)}
   del runs[:]
   changed = dataclasses.replace(CONFIG, arms=(dataclasses.replace(
       ARMS[0], network=dataclasses.replace(METHOD, steps=4)), *ARMS[1:]))
@@ -85,10 +86,13 @@ def test_a_budget_is_a_start_of_the_same_order():
 def test_a_cells_key_is_of_all_that_decides_its_numbers():
   """Catches: numbers of another split, other words, other code or another setting taken for these; and
   a name, which decides nothing, that makes a finished cell run again."""
-  key = lambda config=CONFIG, split='s', prepared='p', code='c': ablate.grid(config, split, {'v': prepared}, code)[0].key
+  def key(config=CONFIG, split='s', prepared='p', code='c'):
+    return ablate.grid(config, split, {'v': prepared}, code)[0].key
+
   longer = dataclasses.replace(CONFIG, protocol=ProtocolConfig('loso', test_sessions=('test',)))
   assert len({key(), key(split='t'), key(prepared='q'), key(code='d'), key(longer)}) == 5
-  renamed = dataclasses.replace(CONFIG, arms=(dataclasses.replace(ARMS[0], name='new'), *ARMS[1:]), reference='new')
+  renamed = dataclasses.replace(
+      CONFIG, arms=(dataclasses.replace(ARMS[0], name='new'), *ARMS[1:]), reference='new')
   assert key(renamed) == key()
   assert len(ablate.code_version()) == 16
 
@@ -96,7 +100,8 @@ def test_a_cells_key_is_of_all_that_decides_its_numbers():
 @pytest.mark.parametrize('make, message', [
     (lambda: dataclasses.replace(CONFIG, reference='none'), 'AblateConfig.reference'),
     (lambda: dataclasses.replace(CONFIG, arms=ARMS + ARMS[:1]), 'each name once'),
-    (lambda: dataclasses.replace(CONFIG, arms=ARMS + (Arm('same', 'x', METHOD),)), "'plain' and 'same' are one setting"),
+    (lambda: dataclasses.replace(CONFIG, arms=ARMS + (Arm('same', 'x', METHOD),)),
+     "'plain' and 'same' are one setting"),
     (lambda: dataclasses.replace(CONFIG, views=()), 'AblateConfig.views'),
     (lambda: Arm('a', 'b', dataclasses.replace(METHOD, start='checkpoint')), 'Arm.stages')])
 def test_grids_that_cannot_be(make, message):
@@ -116,11 +121,33 @@ def test_people_who_are_tested_may_not_pre_train(workdir):
     ablate.run(dataclasses.replace(CONFIG, arms=ARMS + (arm,)), workdir)
 
 
+@pytest.mark.heavy
+def test_stages_are_trained_on_the_folds_own_people(workdir, monkeypatch):
+  """Catches: a checkpoint of another fold or seed, stages in the wrong order, the tested person among
+  those who pre-train, a finished stage trained again."""
+  from aemg_jax.training import checkpoints
+  from tests import tiny_runs
+  stages = tuple(tiny_runs.job(kind, subjects=()) for kind in ('vq', 'masked'))
+  network = dataclasses.replace(METHOD, start='checkpoint', tune='lda', whole_sentence=False)
+  arm = Arm('masked', 'pre-training', network, stages, 'fixed')
+  config = dataclasses.replace(CONFIG, arms=(arm,), reference='masked', seeds=(0,))
+  started = []
+  run = ablate.jobs.run
+  monkeypatch.setattr(ablate.jobs, 'run', lambda job, *rest: started.append(job) or run(job, *rest))
+  ablate.run(config, workdir)
+  assert [j.subjects for j in started[::2]] == [('s1', 's2'), ('s0', 's2'), ('s0', 's1')]
+  assert [type(j.task).__name__ for j in started[:2]] == ['VQTask', 'MaskedTask']
+  folders = sorted((workdir / ablate.STAGES).iterdir())
+  assert len(folders) == 6 and len({checkpoints.load_meta(f)['params_hash'] for f in folders}) == 6
+  stored = json.loads((workdir / 'ablation.json').read_text())
+  assert stored['arms'][0]['repetition']['mean'] > 0.6
+
+
 def _cells(table):
   """{(arm, seed): scores of subjects} -> cells."""
-  return [{'arm': arm, 'factor': 'f', 'seed': seed, 'uses_target': 'none', 'key': f'{arm}{seed}', 'per_subject': {
-      f's{i}': {'repetition': x, 'window': x / 2} for i, x in enumerate(scores)}}
-          for (arm, seed), scores in table.items()]
+  score = lambda scores: {f's{i}': {'repetition': x, 'window': x / 2} for i, x in enumerate(scores)}
+  return [{'arm': arm, 'factor': 'f', 'seed': seed, 'uses_target': 'none', 'key': f'{arm}{seed}',
+           'per_subject': score(scores)} for (arm, seed), scores in table.items()]
 
 
 def test_differences_are_paired_by_subject_and_seed_and_corrected():
@@ -179,7 +206,8 @@ def test_holm_by_hand():
 
 def test_the_table_goes_to_a_page(tmp_path):
   """Catches: a table whose columns do not fit its heading, or that no page can take."""
-  arms = ablate_table.arms('plain', _cells({('plain', 0): np.full(6, 0.5), ('b', 0): np.linspace(0.5, 0.9, 6)}))
+  arms = ablate_table.arms('plain', _cells({
+      ('plain', 0): np.full(6, 0.5), ('b', 0): np.linspace(0.5, 0.9, 6)}))
   store = {'labels': [], 'ablation': {'reference': 'plain', 'arms': arms}}
   table = published.tables(store)['ABLATION']
   assert len({line.count('|') for line in table.splitlines()}) == 1

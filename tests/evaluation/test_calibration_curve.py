@@ -144,6 +144,25 @@ def test_turned_columns_are_the_features_of_turned_channels():
                                err_msg=name)
 
 
+@pytest.mark.heavy
+def test_a_network_is_trained_once_and_asked_at_every_length(tmp_path):
+  """Catches: a network trained anew for each length, or one that never sees the target's centre."""
+  from aemg_jax.evaluation import transfer
+  from tests.evaluation.test_transfer import METHOD
+  method = dataclasses.replace(METHOD, centre='session', align=True, whole_sentence=False)
+  config = dataclasses.replace(CONFIG, baselines=(), networks=(CurveNetwork('net', method),))
+  trained = []
+  with pytest.MonkeyPatch.context() as patch:
+    train = transfer.TransferMethod._train
+    patch.setattr(transfer.TransferMethod, '_train', lambda *args: trained.append(1) or train(*args))
+    calibration_curve.run(config, tmp_path, TransferData({'fixed': tiny_set.prepared()}, None), None, (0,), None)
+    calibration_curve.run(config, tmp_path, TransferData({'fixed': tiny_set.prepared()}, None), None, (0,), None)
+  assert len(trained) == 3
+  rows = {row['protocol']: row for row in evaluate._read_json(
+      tmp_path / calibration_curve.CURVE_FILE, ('rows',))['rows']}
+  assert len(rows) == 4 and all(row['mean']['repetition'] > 0.9 for row in rows.values())
+
+
 @pytest.mark.parametrize('make, message', [
     (lambda: CurveConfig(seconds=(2.0, 0.0)), 'CurveConfig.seconds'),
     (lambda: CurveConfig(baselines=('lda-hudgins',)), "got 'lda-hudgins', expected one that centres"),
