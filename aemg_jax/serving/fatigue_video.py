@@ -186,8 +186,9 @@ def _draw_visibility(axis, video: KeypointVideo, least: float) -> None:
     mean_t = np.convolve(padded_t, np.ones(width) / width, mode='valid')
     axis.plot(time_t, mean_t, lw=1.2, color=colour, label=label)
   axis.axhline(least, color=figure_style.GREY, lw=1, ls='--', label='hidden below')
-  axis.set(ylabel='visibility', xlabel='time in s', ylim=(-0.04, 1.04), xlim=(0, time_t[-1]))
-  axis.legend(loc='center right', ncols=4)
+  axis.set(ylabel='visibility', xlabel='time in s', ylim=(-0.04, 1.4), yticks=(0, 0.5, 1),
+           xlim=(0, 1.01 * len(time_t) / video.rate_hz))
+  axis.legend(loc='upper right', ncols=4)
 
 
 def _csv(found: Curve) -> bytes:
