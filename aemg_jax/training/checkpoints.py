@@ -12,6 +12,7 @@ parameters, `params` holds the average, and `rest` those that are trained on.
 
 import concurrent.futures
 import json
+import operator
 import os
 import pathlib
 import shutil
@@ -62,13 +63,13 @@ class Checkpoints:
       self._manager = self._open(keep, track_best)
 
   def _open(self, keep: int, track_best: bool) -> ocp.CheckpointManager:
-    policies = [checkpoint_managers.LatestN(keep)]
+    policies, score_of = [checkpoint_managers.LatestN(keep)], operator.itemgetter(SCORE)
     if track_best:
       policies.append(checkpoint_managers.BestN(
-          get_metric_fn=_score, reverse=True, n=1, keep_checkpoints_without_metrics=False))
+          get_metric_fn=score_of, reverse=True, n=1, keep_checkpoints_without_metrics=False))
     return ocp.CheckpointManager(self._path, options=ocp.CheckpointManagerOptions(
         preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
-        best_fn=_score if track_best else None, best_mode='min', create=False,
+        best_fn=score_of if track_best else None, best_mode='min', create=False,
         enable_async_checkpointing=False,  # the thread of `save` is what makes it so
         multiprocessing_options=_alone()))
 
@@ -90,7 +91,7 @@ class Checkpoints:
     """Copies the state to the host and has it written atomically under its own step.
 
     Args:
-      state: on any devices; all processes must call with theirs.
+      state: on any devices; all processes must call.
       meta: JSON values; the step and hashes of all items are added.
       score: lower is better; None is never the best.
 
@@ -110,21 +111,22 @@ class Checkpoints:
     if self._pending is not None and self._pending.done():
       self._wait()
 
-  def close(self) -> None:
-    """Waits for the last write, on all processes."""
+  def close(self, meet: bool = True) -> None:
+    """Waits for the last write; on all processes, unless not all of them come here."""
     try:
       self._wait()
     finally:
       self._pool.shutdown()
       if self._manager is not None:
         self._manager.close()
-    parallel.meet(f'{FOLDER} closed')
+    if meet:
+      parallel.meet(f'{FOLDER} closed')
 
   def __enter__(self) -> 'Checkpoints':
     return self
 
-  def __exit__(self, *unused) -> None:
-    self.close()
+  def __exit__(self, kind, *unused) -> None:
+    self.close(meet=kind is None)
 
   def restore_latest(self, state: TrainState) -> TrainState | None:
     """The latest sound checkpoint as numpy leaves shaped as `state`, or None if there is none.
@@ -334,10 +336,6 @@ def _load(folder: str, item: str, abstract: PyTree | None) -> PyTree:
 
 def _size_mb(host: TrainState) -> float:
   return sum(leaf.nbytes for leaf in jax.tree.leaves(host)) / 1e6
-
-
-def _score(metrics: Mapping[str, float]) -> float:
-  return metrics[SCORE]
 
 
 def _damaged(path: str, error: Exception) -> ValueError:

@@ -166,7 +166,7 @@ class _Run:
     with contextlib.ExitStack() as stack:
       for resource in (self.store, self.writer):
         if resource is not None:
-          stack.callback(resource.close)
+          stack.enter_context(resource)
       stop = stack.enter_context(_stop_signals(enabled=self.store is not None))
       ahead = loader.Prefetch(batches, self.config.steps, put=self.config.layout.put_batch)
       stack.enter_context(contextlib.closing(ahead))

@@ -171,6 +171,23 @@ def test_a_transfer_within_a_step_is_refused(monkeypatch):
     loop.fit(TASK, TX, LOADER, _state(), _config(3))
 
 
+def test_only_a_process_that_ends_well_waits_for_the_others(tmp_path, monkeypatch):
+  """Catches: one that fails and then waits for ever for those that wait for its next step."""
+  met = []
+  monkeypatch.setattr(parallel, 'meet', met.append)
+  loop.fit(TASK, TX, LOADER, _state(), _config(2), workdir=tmp_path / 'well')
+  assert len(met) == 1
+
+  def broken(step):
+    if step == 1:
+      raise ValueError('record 7: broken')
+    return LOADER(step)
+
+  with pytest.raises(ValueError, match='record 7'):
+    loop.fit(TASK, TX, broken, _state(), _config(3), workdir=tmp_path / 'broken')
+  assert len(met) == 1
+
+
 def test_low_codebook_usage_warns(caplog):
   """Catches: a collapse that nobody hears of."""
   with caplog.at_level('WARNING'):
