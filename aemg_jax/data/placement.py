@@ -26,6 +26,7 @@ from aemg_jax.sentences.words import Words
 
 PRIOR_WINDOWS = 46.0  # 12 s: what the training wearers' mean weighs; chosen on MyoArmband's 19
 LEAST_WEARERS = 4  # fewer cannot calibrate
+MOST_WINDOWS = 600  # of a wearer, in time order, that calibrate: 156 s of slots
 _SHARES = (0.02, 0.05, 0.1, 0.2, 0.4, 1.0)  # of a held-out wearer's windows, from two starts
 _CONFIDENCES = (0.9, 0.95, 0.98, 0.99)  # a wrong mirror image costs far more than none
 _RISK = 0.02  # share of accepted placements that may be wrong
@@ -189,13 +190,17 @@ def calibrated(model: Alignment, windows: Windows, label_w: np.ndarray,
 
   Args:
     model: `alignment.fit` of the same windows.
-    windows, label_w, subject_w: of the training wearers, each in time order.
+    windows, label_w, subject_w: of the training wearers, each in time order; the first MOST_WINDOWS
+      of each are used.
   """
   if len(model.perm_gc) == 1 or len(model.subject_s) < LEAST_WEARERS:
     return model
+  subject_w = np.asarray(subject_w).astype(str)
+  first = np.concatenate([np.flatnonzero(subject_w == s)[:MOST_WINDOWS] for s in model.subject_s])
+  windows, label_w, subject_w = windows.take(first), np.asarray(label_w)[first], subject_w[first]
   cases = []
   for subject in model.subject_s:
-    mine_w = np.asarray(subject_w).astype(str) == subject
+    mine_w = subject_w == subject
     rest = alignment.fit(windows.take(~mine_w), label_w[~mine_w], subject_w[~mine_w], model.perm_gc)
     cases += _held_out(rest, windows.take(mine_w), label_w[mine_w])
   root_m1 = np.sqrt([[count] for count, _, _ in cases])
