@@ -173,8 +173,9 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     return [os.fspath(f) for f in (folders if isinstance(folders, list) else [folders])]
 
   def _schema(self) -> Schema:
-    channels, dtype = self._channels_and_dtype()
-    return Schema(frozenset(self.LABEL_NAMES), channels, np.dtype(dtype).name)
+    """By the features, which TFDS fixes before some sets know what their raw files say."""
+    signal = self.info.features['signal']
+    return Schema(frozenset(self.LABEL_NAMES), signal.shape[1], np.dtype(signal.np_dtype).name)
 
   def _write_shards(self, shards: Sequence[Sequence[Job]]) -> None:
     """Parses and writes here, all shards with one pool of workers; what TFDS does on Beam."""
