@@ -31,7 +31,8 @@ def score(predictions: Predictions, windows: Windows) -> dict[str, Any]:
 
 def mean_of(scored: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
   """Mean over seeds of what `score` gives."""
-  each = lambda of: {name: _mean([of(s)[name] for s in scored]) for name in of(scored[0])}
+  each = lambda of: {name: _mean([of(s)[name] for s in scored]) if name in SCORES else count
+                     for name, count in of(scored[0]).items()}
   return {'all': each(lambda s: s['all']),
           'per_subject': {name: each(lambda s, name=name: s['per_subject'][name])
                           for name in scored[0]['per_subject']}}
