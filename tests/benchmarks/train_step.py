@@ -1,6 +1,6 @@
 """Train step of the masked model at the paper's sizes, beside a roofline and eager PyTorch of one run.
 
-python tests/benchmarks/train_step.py --out tests/benchmarks/results/train_step_cpu.json
+python -m tests.benchmarks.train_step --out tests/benchmarks/results/train_step_cpu.json
 
 Rounds are interleaved: JAX, PyTorch (if installed; else the column says so), matrix products, memory.
 GFLOP/s counts matrix products of the traced step (`aemg_jax.planning`), padding and recomputation not
