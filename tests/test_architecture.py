@@ -50,7 +50,9 @@ def faults(path: str, source: str) -> list[str]:
       found.append(f'imports {name}, builders may only import aemg_jax.records')
     if package == 'aemg_jax' and top in ('data_builders', 'configs', 'tests'):
       found.append(f'imports {name}, the disk is the border')
-    if package == 'aemg_jax' and top == 'aemg_jax' and rest[0] in RANK and inner[0] != rest[0]:
+    if package == 'aemg_jax' and name == 'aemg_jax':
+      found.append('imports aemg_jax as a whole, expected the module that is needed')
+    elif package == 'aemg_jax' and top == 'aemg_jax' and rest[0] in RANK and inner[0] != rest[0]:
       if inner[0] in RANK and RANK[inner[0]] >= RANK[rest[0]]:
         found.append(f'{rest[0]} imports {name}, which is not to its left')
     if package == 'aemg_jax' and top in ONLY_IN and path != ONLY_IN[top]:
@@ -102,6 +104,7 @@ def test_tests_are_short_and_uniquely_named():
     ('aemg_jax/main.py', 'import data_builders.build', 'the disk is the border'),
     ('data_builders/x/y.py', 'from aemg_jax.signal import filters', 'aemg_jax.records'),
     ('data_builders/x/y.py', 'import aemg_jax', 'aemg_jax.records'),
+    ('aemg_jax/data/a.py', 'import aemg_jax', 'as a whole'),
     ('aemg_jax/main.py', 'print(1)', 'calls print'),
     ('aemg_jax/data/a.py', 'from . import loader', 'relative import'),
     ('aemg_jax/utils.py', '', 'no place'),

@@ -17,7 +17,6 @@ from typing import Any
 
 from absl import logging
 
-import aemg_jax
 from aemg_jax import config as config_lib
 from aemg_jax.data import splits
 from aemg_jax.evaluation import ablate_table, protocols, results
@@ -105,7 +104,7 @@ class Cell:
 
 def code_version() -> str:
   """sha256 of the source that a cell's numbers depend on, 16 digits."""
-  root, digest = pathlib.Path(aemg_jax.__file__).parent, hashlib.sha256()
+  root, digest = pathlib.Path(config_lib.__file__).parent, hashlib.sha256()
   for part in _CODE:
     files = sorted((root / part).rglob('*.py')) if (root / part).is_dir() else [root / part]
     for file in files:
