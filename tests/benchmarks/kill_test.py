@@ -1,15 +1,16 @@
-"""kill -9 of random processes at random moments of a training job, and what is left of it, as JSON.
+"""kill -9 of random processes at random moments of a training job, and what is left, as JSON.
 
-    python -m tests.benchmarks.kill_test --kills 50 --seed 0 [--processes 2 --devices 2] [--out FILE]
+    python -m tests.benchmarks.kill_test --run toy-pmap --kills 50 --seed 0 [--out FILE]
 
-The job is small (`vq`: the autoencoder with k-means and codebook; `toy`: a linear map with noise and
-moving sums) and so are its data, which are made up: nothing here is a result on recordings. It is run once without interruption; then it
-is started again and again, and one of its processes is killed: while it starts, while it trains, or
-while a checkpoint is being written. When a run has come to its end, its loss curve and everything it
-saved are compared bit by bit with the uninterrupted one, and the next run begins.
+The job is small (`vq`: the autoencoder with k-means and codebook; `toy`: a linear map with noise
+and moving sums) and so are its data, which are made up: nothing here is a result on recordings. It
+is run once without interruption; then it is started again and again, and one of its processes is
+killed: while it starts, while it trains, or while a checkpoint is being written. When a run has come
+to its end, its loss curve and everything it saved are compared bit by bit with the uninterrupted
+one, and the next run begins.
 
     steps_repeated         computed again because they came after the last save
-    steps_lost             by which a resume lies behind the newest checkpoint on the disk at the kill
+    steps_lost             by which a resume lies behind the newest checkpoint at the kill
     repeated_in_trajectory steps that the final loss curves hold twice, or not at all
 """
 
@@ -173,7 +174,8 @@ def compare(job: Job, straight: Job, args, total: dict) -> None:
   """The end of a run that was killed against the uninterrupted one."""
   lines, wanted = writers.read(job.run), writers.read(straight.run)
   steps = [line['step'] for line in lines]
-  total['repeated_in_trajectory'] += len(set(range(args.steps)) ^ set(steps)) + len(steps) - len(set(steps))
+  missing = set(range(args.steps)) ^ set(steps)
+  total['repeated_in_trajectory'] += len(missing) + len(steps) - len(set(steps))
   found, right = (json.loads(_meta(j).read_text()) for j in (job, straight))
   total['runs'] += 1
   total['curves_equal'] &= lines == wanted
@@ -204,15 +206,16 @@ def main() -> None:
   folder = pathlib.Path(args.folder or tempfile.mkdtemp(prefix='aemg_kill_'))
   folder.mkdir(parents=True, exist_ok=True)
   os.environ['JAX_PLATFORMS'] = 'cpu'
-  os.environ['XLA_FLAGS'] = ('--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true '
+  os.environ['XLA_FLAGS'] = ('--xla_backend_optimization_level=0 '
+                             '--xla_llvm_disable_expensive_passes=true '
                              f'--xla_force_host_platform_device_count={args.devices}')
   rng = np.random.default_rng(args.seed)
   straight = Job(args, folder / 'straight')
   straight.start()
   if straight.wait():
     raise RuntimeError(f'{straight.log}: the uninterrupted run failed')
-  total = {'kills': 0, 'kills_by_phase': dict.fromkeys(PHASES, 0), 'kills_in_mid_save': 0, 'resumes': 0,
-           'steps_repeated': 0, 'steps_lost': 0, 'runs': 0, 'repeated_in_trajectory': 0,
+  total = {'kills': 0, 'kills_by_phase': dict.fromkeys(PHASES, 0), 'kills_in_mid_save': 0,
+           'resumes': 0, 'steps_repeated': 0, 'steps_lost': 0, 'runs': 0, 'repeated_in_trajectory': 0,
            'curves_equal': True, 'parameters_equal': True, 'first_step_s': []}
   start_s = time.monotonic()
   go_on = lambda: total['kills'] < args.kills and time.monotonic() - start_s < args.limit_s
@@ -221,7 +224,7 @@ def main() -> None:
     left = True
     while left and go_on():
       left = one_life(job, rng, args, total)
-      sys.stderr.write(f'{total["kills"]} kills, {total["resumes"]} resumes, saved {job.steps_saved()}\n')
+      sys.stderr.write(f'{total["kills"]} kills, saved {job.steps_saved()}\n')
     if left:
       total['resumes'] += 1
       job.start()
@@ -231,7 +234,8 @@ def main() -> None:
   first_step_s = total.pop('first_step_s')
   result = {
       'benchmark': 'kill_test', 'run': args.run, 'seed': args.seed, 'processes': args.processes,
-      'devices_each': args.devices, 'steps': args.steps, 'checkpoint_every': args.checkpoint_every, **total,
+      'devices_each': args.devices, 'steps': args.steps, 'checkpoint_every': args.checkpoint_every,
+      **total,
       'start_to_first_step_s': {'median': float(np.median(first_step_s)), 'max': max(first_step_s)},
       'wall_s': round(time.monotonic() - start_s), 'cores': os.cpu_count(), 'jax': jax.__version__,
       'load_average': round(os.getloadavg()[0], 1)}
