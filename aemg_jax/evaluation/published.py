@@ -40,7 +40,8 @@ def add(store: str, workdir: str) -> None:
   """Puts the rows of a run into the JSON: a row of the same protocol and method is replaced in its place."""
   stored, run = read(store), pathlib.Path(workdir)
   found = {part: read(run / name) for part, name in _PARTS.items()}
-  if not any(found.values()):
+  single = {part: run / f'{part}.json' for part in ('codebook', 'ablation')}
+  if not any(found.values()) and not single['ablation'].exists():
     raise ValueError(f'{workdir}: no {" or ".join(_PARTS.values())}, expected a run of aemg evaluate')
   for part, new in found.items():
     if not new:
@@ -49,9 +50,10 @@ def add(store: str, workdir: str) -> None:
       raise ValueError(f'{store}: labels {stored["labels"]}, expected {new["labels"]} as in {workdir}')
     stored['labels'] = new['labels']
     stored[part] = _merged(stored.get(part, []), new['rows'])
-  codebook = run / 'codebook.json'
-  if codebook.exists():
-    stored['codebook'] = json.loads(codebook.read_text(encoding='utf-8'))
+  for part, path in single.items():
+    if path.exists():
+      stored[part] = json.loads(path.read_text(encoding='utf-8'))
+  stored.setdefault('labels', [])
   write_json(store, stored)
   logging.info('results: %s', store)
 

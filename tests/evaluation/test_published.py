@@ -40,6 +40,9 @@ def test_a_runs_rows_replace_their_own_and_keep_their_place(tmp_path):
   assert 'confusion_per_subject' not in stored['rows'][0]
   first, _, line = published.tables(stored)['CURVE'].splitlines()
   assert first == '| repetition / window, % | 2 s | 10 s | all |' and line.startswith('| a | 50.0 / 25.0 |')
+  (run / 'ablation.json').write_text(json.dumps({'reference': 'r', 'arms': []}))
+  published.add(store, run)
+  assert published.read(store)['ablation']['reference'] == 'r'
   (run / 'results.json').write_text(json.dumps({'labels': ['y', 'x'], 'rows': [better]}))
   with pytest.raises(ValueError, match='labels'):
     published.add(store, run)
