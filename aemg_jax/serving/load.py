@@ -21,7 +21,7 @@ from aemg_jax.data import batches
 from aemg_jax.models import build
 from aemg_jax.models.sentence_encoder import SentenceEncoder
 from aemg_jax.records import Record
-from aemg_jax.sentences import electrodes, rectify, segments, session
+from aemg_jax.sentences import contractions, electrodes, rectify, segments, sentence, session
 from aemg_jax.sentences.words import PrepareConfig, Words
 from aemg_jax.serving import export_files
 from aemg_jax.training import checkpoints, golden, items
@@ -30,6 +30,13 @@ from aemg_jax.training.tasks import MaskedTask, SupervisedTask, VQTask
 TASKS = {kind.__name__: kind for kind in (VQTask, MaskedTask, SupervisedTask)}
 PROOF = ('job', 'labels', 'prepared', 'split', 'alignment', 'golden_tolerance')
 _PARTS = ('params', 'extra', 'golden', 'meta')
+
+
+class Signal(NamedTuple):
+  """signal_tc [T, max_channels] over the session scale, the montage, and the recording's rest."""
+  signal_tc: np.ndarray
+  channels: sentence.Channels
+  rest: contractions.RestStatistics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,17 +59,21 @@ class Tokeniser:
 
     `record.dataset` says whose device it is, where the model was trained on several sets.
     """
-    prepare = self.prepare
-    keep_c = electrodes.choose(record.sensors, prepare.sentence.max_channels, prepare.sentence.more_channels)
-    rectified = rectify.rectify(record, prepare.rectify, prepare.word.min_valid, keep_c)
-    fixed_scale = self.device(record)['fixed_scale']
-    scale = rectify.session_scale([rectified.signal_tc], prepare.rectify, fixed_scale)
-    signal_tc = session.pad_channels(rectified.signal_tc / scale, prepare)
-    rest = session.session_rest([signal_tc], prepare)
-    whole = segments.Segment(signal_tc, segments.channels_of(rectified, prepare), {})
-    words, = session.tokenise_segments([whole], rest, prepare)
+    signal = self.signal(record, self.prepare.word.min_valid)
+    whole = segments.Segment(signal.signal_tc, signal.channels, {})
+    words, = session.tokenise_segments([whole], signal.rest, self.prepare)
     mean_cf = self._mean(record, words)
     return batches.centred(words, np.zeros(len(words.valid_n), int), batches.Centre(mean_cf[None], False))
+
+  def signal(self, record: Record, min_samples: int) -> Signal:
+    """The recording rectified as in training, on the grid's channels."""
+    prepare = self.prepare
+    keep_c = electrodes.choose(record.sensors, prepare.sentence.max_channels, prepare.sentence.more_channels)
+    rectified = rectify.rectify(record, prepare.rectify, min_samples, keep_c)
+    scale = rectify.session_scale([rectified.signal_tc], prepare.rectify, self.device(record)['fixed_scale'])
+    signal_tc = session.pad_channels(rectified.signal_tc / scale, prepare)
+    return Signal(signal_tc, segments.channels_of(rectified, prepare),
+                  session.session_rest([signal_tc], prepare))
 
   def device(self, record: Record) -> dict[str, Any]:
     """What training knew of the recording's device: of the set that it names, or of the only one."""

@@ -13,6 +13,7 @@ Needs neither grain, array_record nor TFDS, so it runs on Windows too.
 """
 
 import csv
+import dataclasses
 import functools
 import os
 import zipfile
@@ -27,8 +28,9 @@ from aemg_jax.data import batches
 from aemg_jax.evaluation.sentence_windows import STRIDE
 from aemg_jax.models import ClassifierConfig, WindowCNNConfig, build
 from aemg_jax.records import UNITS, Record, Sensor, validate
-from aemg_jax.sentences import electrodes, rectify, segments, sentence, session
+from aemg_jax.sentences import sentence
 from aemg_jax.sentences.words import PrepareConfig, Words
+from aemg_jax.serving import load
 from aemg_jax.training import checkpoints
 from aemg_jax.training.tasks import SupervisedTask
 
@@ -146,14 +148,9 @@ def log_probabilities(
     end_s [W] and log_prob_wk [W, K].
   """
   samples = prepare.word.slot_samples
-  keep_c = electrodes.choose(record.sensors, prepare.sentence.max_channels, prepare.sentence.more_channels)
-  rectified = rectify.rectify(record, prepare.rectify, samples, keep_c)
-  scale = rectify.session_scale(
-      [rectified.signal_tc], prepare.rectify, _device(record, meta)['fixed_scale'])
-  signal_tc = session.pad_channels(rectified.signal_tc / scale, prepare)
-  words_at = functools.partial(
-      _words_at, signal_tc, segments.channels_of(rectified, prepare),
-      session.session_rest([signal_tc], prepare), prepare)
+  tokeniser = dataclasses.replace(load.tokeniser_of(meta, record.record_id), prepare=prepare)
+  signal_tc, channels, rest = tokeniser.signal(record, samples)
+  words_at = functools.partial(_words_at, signal_tc, channels, rest, prepare)
   centre = _centre(words_at, record, len(signal_tc), prepare, meta)
   forward = jax.jit(functools.partial(_log_prob, task.model))
   starts = np.arange(0, len(signal_tc) - samples + 1, STRIDE, dtype=np.int32)
@@ -175,15 +172,6 @@ def _words_at(signal_tc, channels, rest, prepare: PrepareConfig, starts_w: np.nd
       signal_tc[None], np.array([len(signal_tc)], np.int32), starts_w[None], add_axis(channels),
       add_axis(rest), prepare)
   return Words(*(np.asarray(x)[0] for x in words))
-
-
-def _device(record: Record, meta: dict[str, Any]) -> dict[str, Any]:
-  """What training knew of the recording's device: of the set that it names, or of the only one."""
-  devices = {d['source']: d for prepared in meta['prepared'] for d in prepared['devices']}
-  if record.dataset not in devices and len(devices) > 1:
-    raise ValueError(f'{record.record_id}: source: got {record.dataset!r}, expected one of the sets '
-                     f'that the model was trained on: {sorted(devices)}')
-  return devices[record.dataset] if record.dataset in devices else next(iter(devices.values()))
 
 
 def _centre(words_at, record: Record, n_samples: int, prepare: PrepareConfig,

@@ -85,7 +85,8 @@ def test_session_scale_and_centre_are_the_recordings_own(model, prepare):
   """Catches: the training set's mean or scale used where the recording's own is meant: one that is
   ten times as loud must give the same numbers (far above the power floor)."""
   params, task = checkpoints.load_params(model), tiny_runs.TASKS['supervised']
-  meta = {'job': {'centre': 'session'}}
+  meta = checkpoints.load_meta(model)
+  meta['job'] |= {'centre': 'session'}
   quiet, loud = (predict.log_probabilities(_recording(factor), prepare, task, params, meta)[1]
                  for factor in (1e4, 1e5))
   np.testing.assert_allclose(np.exp(quiet), np.exp(loud), atol=2e-3)
