@@ -9,7 +9,7 @@
 #   --tf     TFDS's own conformance tests, in an environment of their own (.venv-tf)
 #   --beam   builds on Apache Beam, in an environment of their own (.venv-beam)
 #   --keypoints  key points from video, in an environment of their own (.venv-keypoints)
-#   --slow   long kill tests and full fuzzing
+#   --slow   long kill tests, full fuzzing, models of full size
 #   --all    all but slow, in the order of this list; the first set that fails ends the run
 #
 # Makes .venv if no virtual environment is active and installs the pinned dependencies. What follows

@@ -120,7 +120,7 @@ def test_loss_of_a_row_by_hand():
   np.testing.assert_array_equal(task.per_row(head, batch, jnp.zeros(1)), [0.0])
 
 
-@pytest.mark.heavy
+@pytest.mark.slow  # tests/training/test_tasks.py tries it smaller
 def test_eight_devices_equal_one():
   """Catches: a mean of per-device means, or dropout that depends on the device."""
   task = FatigueTask(FORMER)

@@ -186,7 +186,7 @@ def test_the_posture_and_the_weights_count():
   assert count == batch['weight'][~unseen_b].sum() == sums['accuracy'][1]
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 def test_one_step_of_the_paper():
   """Catches: sizes of the defaults that fit no window of 450 frames."""
   rng = np.random.default_rng(0)

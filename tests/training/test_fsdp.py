@@ -33,8 +33,10 @@ def _steps(layout, task, batches, steps=2, microbatches=1):
   return parallel.to_host(state), losses, state
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize('name', every_task.TASKS)
+# words with and without a codebook stand for the others, whose programs take a minute to compile
+@pytest.mark.parametrize('name', [
+    pytest.param(name, marks=pytest.mark.heavy if name in ('vq', 'masked') else pytest.mark.slow)
+    for name in every_task.TASKS])
 def test_every_task_is_the_same_in_pieces_and_in_microbatches(name):
   """Catches: sums, EMA counts, revived codes or masks that depend on how the state lies on devices,
   on the number of microbatches, or on both."""
