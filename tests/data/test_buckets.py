@@ -39,6 +39,7 @@ def test_a_cut_batch_loses_no_word_and_no_row():
   assert sorted(seen) == sorted(np.concatenate([plain.rows(k) for k in range(buckets.STRETCH)]).tolist())
 
 
+@pytest.mark.heavy
 def test_batches_do_not_depend_on_the_past_or_on_processes():
   """Catches: an order that a resume does not find again; processes that cut one batch to two lengths."""
   feed, _ = _buckets()

@@ -14,6 +14,8 @@ from aemg_jax.training import checkpoints, loop
 from aemg_jax.training.augment import AugmentConfig
 from tests import tiny_runs, tiny_set
 
+pytestmark = pytest.mark.heavy  # all but a few need a trained checkpoint
+
 # The task, optimiser and batch of tiny_runs' supervised job, so that all share one compiled step.
 METHOD = TransferMethod(
     tiny_set.MODEL, optim=tiny_runs.OPTIM, steps=tiny_runs.STEPS['supervised'], batch_size=16,

@@ -107,6 +107,7 @@ def test_summary_by_hand():
   np.testing.assert_allclose(summary(value, valid)[0, 0, 0], expected, rtol=1e-5)
 
 
+@pytest.mark.heavy
 def test_loss_of_a_row_by_hand():
   """Catches: thresholds turned round, a rating in the wrong unit, a weight on another head."""
   task = FatigueTask(LSTM, class_weight=2.0, ordinal_weight=3.0, value_weight=5.0)

@@ -81,6 +81,7 @@ def test_float64_is_the_formula(name, in_float64, expected):
   np.testing.assert_allclose(in_float64[name], expected[name], rtol=1e-9, atol=0)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize('name', ff.FEATURE_NAMES)
 def test_float32_is_near_the_formula(name, in_float32, expected):
   """Catches: sums that cancel. 2.4e-6 (skewness) was the largest difference; counts are exact."""

@@ -50,6 +50,7 @@ def test_a_crop_is_a_run_of_existing_slots_moved_to_the_front(first, stop):
   assert len(seen) == n * (n + 1) // 2  # every run occurs
 
 
+@pytest.mark.heavy
 def test_time_counts_from_one_when_the_first_channel_is_absent():
   """Catches: the time of the run read from a channel that was gated off."""
   words = _words()

@@ -30,6 +30,7 @@ def _fit(monkeypatch):
   return seen
 
 
+@pytest.mark.heavy
 def test_a_work_directory_belongs_to_one_job():
   """Catches: a run that goes on from parameters of other settings or data."""
   workdir = tiny_runs.workdir('vq')

@@ -59,6 +59,7 @@ def test_decay_reaches_kernels_only():
   np.testing.assert_allclose(updates['head']['kernel'], -0.05, rtol=1e-6)
 
 
+@pytest.mark.heavy
 def test_groups_have_their_own_decay_and_rate():
   """Catches: a group that matches part of a name, the later of two groups, decay of a bias."""
   groups = (optim.GroupConfig('encoder/dense', weight_decay=0.0, rate=0.5),

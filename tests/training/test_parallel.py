@@ -37,6 +37,7 @@ def _numpy_update():
           'bias': dense['bias'] - 2 * error.sum(0) / n}, (error**2).sum() / n
 
 
+@pytest.mark.heavy
 def test_eight_devices_equal_one_and_numpy_with_unequal_masks():
   """Catches: pmean of per-device means; statistics, count or metrics left unreduced."""
   want, loss = _numpy_update()
