@@ -81,7 +81,8 @@ def check_round_trip(records, folder, step_uv=1e-4):
                                [s.angle_deg for s in record.sensors], atol=1e-5)
 
 
-@pytest.mark.parametrize('form', ['BDF', pytest.param('EDF', marks=pytest.mark.heavy)])
+@pytest.mark.heavy
+@pytest.mark.parametrize('form', ['BDF', 'EDF'])
 def test_what_mne_bids_writes_comes_back(tmp_path, form):
   """Volts taken for microvolts, padding kept, spans one sample off, angles from another start."""
   sensors = tuple(Sensor(f'emg{i}', 1, 45.0 * i) for i in range(8))

@@ -115,6 +115,7 @@ def test_blocks_are_those_of_flax_in_value_gradient_and_moments():
     np.testing.assert_allclose(block.square_c - block.mean_c ** 2, var_c, rtol=1e-4)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize('shape, side, stride, padding', [
     ((2, 7, 6, 3), 3, 2, 1), ((2, 6, 5, 7, 2), 3, 3, 1), ((1, 4, 4, 4, 3), 3, 3, 0), ((3, 5, 1), 3, 1, 1)])
 def test_both_convolutions_are_one(shape, side, stride, padding):

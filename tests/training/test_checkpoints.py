@@ -208,6 +208,7 @@ def test_the_error_of_a_write_comes_with_the_next_call(saved, monkeypatch):
   store.check()
 
 
+@pytest.mark.heavy
 def test_saving_does_not_wait_for_the_disk_nor_sees_later_steps(tmp_path, monkeypatch):
   """Catches: a training loop that stands still while files are written; a donated buffer saved."""
   store, started, go = checkpoints.Checkpoints(tmp_path), threading.Event(), threading.Event()

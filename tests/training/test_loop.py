@@ -164,6 +164,7 @@ def test_a_step_is_queued_before_the_scalars_of_the_one_before_are_fetched(monke
   assert events == ['step', 'step', 'fetch', 'step', 'fetch', 'step', 'fetch', 'fetch']
 
 
+@pytest.mark.heavy
 def test_a_transfer_within_a_step_is_refused(monkeypatch):
   """Catches: a numpy batch, which each step would wait to be sent."""
   monkeypatch.setattr(parallel.Pmap, 'put_batch', lambda layout, batch: parallel.shard_batch(batch))

@@ -77,6 +77,7 @@ def test_groups_have_their_own_decay_and_rate():
     _update(optim.OptimConfig(groups=(optim.GroupConfig('encodr'),)))
 
 
+@pytest.mark.heavy
 def test_average_is_the_mean_and_then_moves():
   """Catches: an average that never leaves the random start, or that trains on itself."""
   config = optim.OptimConfig(learning_rate=1.0, schedule='constant', eps=1e-12, average_decay=0.75)
