@@ -18,7 +18,6 @@ def _signal(stretches) -> np.ndarray:
   return (noise(SAMPLES) * np.concatenate(level)[:SAMPLES, None]).astype(np.float32)
 
 
-@pytest.mark.heavy
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(5, 300), st.booleans()), max_size=20),
        st.integers(20, SAMPLES))
