@@ -186,9 +186,10 @@ def evaluate(name: str, method: Method, data: Any, segments: splits.Segments, n_
   if config is None:
     settings = dataclasses.asdict(method) if dataclasses.is_dataclass(method) else {}
     config = {'method': settings, 'protocol': dataclasses.asdict(protocol)}
+  transductive = method.transductive or getattr(data, 'scale_of_everybody', False)
   row = results.result_row(
       by_seed, segments, n_labels, method=name, protocol=protocol.title,
-      uses_target=uses_target(labelled, method.transductive), transductive=method.transductive,
+      uses_target=uses_target(labelled, transductive), transductive=transductive,
       split_hash=splits.split_hash(folds), checkpoint_hash=checkpoint_hash, config=dict(config),
       wall_s=time.monotonic() - begin_s)
   return row, by_seed

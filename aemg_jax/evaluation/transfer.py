@@ -43,6 +43,12 @@ class TransferData(NamedTuple):
   views: dict[str, Prepared]
   pretrained: Pretrained | None
 
+  @property
+  def scale_of_everybody(self) -> bool:
+    """Whether a 'fixed' scale is no constant of the config but was probed from the set, tested people included."""
+    settings = [view.config.rectify for view in self.views.values()]
+    return any(r.scale == 'fixed' and not r.fixed_scale for r in settings)
+
 
 @dataclasses.dataclass(frozen=True)
 class TransferMethod:

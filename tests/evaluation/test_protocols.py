@@ -1,11 +1,13 @@
 """Protocols from config to row."""
 
+import types
+
 import numpy as np
 import pytest
 
 from aemg_jax import config
 from aemg_jax.data import split_table, splits
-from aemg_jax.evaluation import baselines, protocols
+from aemg_jax.evaluation import baselines, protocols, transfer
 from tests.evaluation import tiny_table
 
 TARGET = {'calibration_sessions': ('cal',), 'test_sessions': ('test',)}
@@ -102,3 +104,21 @@ def test_a_split_table_runs_as_the_protocol_that_it_was_written_from(tmp_path):
   assert rows[0]['per_subject'] == rows[1]['per_subject']
   assert [row['uses_target'] for row in rows] == ['labelled 20 %', 'labelled']
   assert rows[0]['config']['method']['features'] == ('hudgins',)
+
+
+@pytest.mark.parametrize('scale, fixed_scale, uses', [
+    ('fixed', 10.0, 'none'), ('fixed', 0.0, 'unlabelled'), ('session', 0.0, 'none')])
+def test_a_scale_that_was_probed_from_everybody_is_no_inductive_row(scale, fixed_scale, uses):
+  """Catches: a row called strictly inductive on a set whose scale the tested people's recordings chose."""
+  segments, table = tiny_table.make()
+  rectify = types.SimpleNamespace(scale=scale, fixed_scale=fixed_scale)
+  view = types.SimpleNamespace(config=types.SimpleNamespace(rectify=rectify))
+
+  class OnTable:
+    transductive = False
+    def predict(self, data, fold, seed):
+      return baselines.baseline('lda-hudgins').predict(table, fold, seed)
+  protocol = protocols.ProtocolConfig(kind='loso')
+  row, _ = protocols.evaluate('net', OnTable(), transfer.TransferData({'v': view}, None), segments, 3, protocol,
+                              protocols.make_folds(segments, protocol))
+  assert (row['uses_target'], row['transductive']) == (uses, uses == 'unlabelled')
