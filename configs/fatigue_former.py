@@ -1,7 +1,8 @@
 """FatigueFormer and its baselines on curls with Borg ratings, leave-one-subject-out.
 
 aemg evaluate --config=configs/fatigue_former.py --data_dir=D --workdir=W
-D holds curl_borg, plux_fatigue and contraction_intensity (python -m data_builders.build).
+D holds curl_borg, plux_fatigue (its reader: extra formats) and contraction_intensity, by
+python -m data_builders.build.
 Variants: [small|full][,length=N][,data=synthetic_fatigue][,checkpoint=yes].
 data=synthetic_fatigue is SYNTHETIC: one effort and half of the virtual people are left out.
 checkpoint=yes adds rows with embeddings of a masked model's frozen encoder, --checkpoint=W/masked.

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from data_builders import optional
 from data_builders.counts import Counts, FormatError, pick, shorten
 
 FIXED_BYTES = 256  # of the header, before as many for each signal
@@ -113,11 +114,7 @@ def read_counts(path: str, wanted: Sequence[str], header: EdfHeader | None = Non
       calibration that makes no sense.
     ValueError: if edfio is not installed.
   """
-  try:
-    import edfio  # here: an optional reader, see setup.cfg
-  except ImportError as error:
-    raise ValueError('EDF and BDF files are read with the package edfio, which is not installed,'
-                     " expected pip install 'aemg_jax[formats]'") from error
+  edfio = optional.reader('edfio', 'EDF and BDF files')
   header = header or read_header(path)
   places = pick(header.labels, wanted)
   rates = {header.samples[i] for i in places}

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from data_builders import optional
+
 MAX_RATIO = 50  # bytes of a dataset to bytes of its file; tables of few distinct numbers reach 10
 MAX_CHUNK_BYTES = 64 << 20  # a chunk is inflated whole, whatever part of it is read
 BLOCK_BYTES = 16 << 20  # read at a time
@@ -41,7 +43,7 @@ class HdfFile:
   """An open file. Use in a `with` statement; every error of reading is an HdfError."""
 
   def __init__(self, path: str):
-    import h5py  # here: an optional reader
+    h5py = optional.reader('h5py', 'HDF5 files')
     self._h5py, self._n_bytes = h5py, os.path.getsize(path)
     with _reading('no HDF5'):
       self._file = h5py.File(path, 'r')

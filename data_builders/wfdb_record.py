@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from data_builders import optional
 from data_builders.counts import Counts, FormatError, pick, shorten
 from data_builders.jobs import Job
 
@@ -31,11 +32,7 @@ def read_counts(path: str, wanted: Sequence[str]) -> Counts:
     FormatError: a broken header, samples that do not agree with it, or a signal that is missing.
     ValueError: if wfdb is not installed.
   """
-  try:
-    import wfdb  # here: an optional reader, see setup.cfg
-  except ImportError as error:
-    raise ValueError('WFDB records are read with the package wfdb, which is not installed,'
-                     " expected pip install 'aemg_jax[formats]'") from error
+  wfdb = optional.reader('wfdb', 'WFDB records')
   if '::' in path:  # wfdb's file layer would follow it to other addresses
     raise FormatError(f"path {path!r} holds '::', expected none")
   header = _header(wfdb, path)

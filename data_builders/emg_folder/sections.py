@@ -8,6 +8,8 @@ import math
 import os
 from typing import Any
 
+from data_builders import optional
+
 MAX_BYTES = 256 << 10  # 256 channels take 25 kB
 REQUIRED = object()
 
@@ -125,11 +127,7 @@ def read_yaml(path: str) -> Section:
   Raises:
     ValueError: not UTF-8 or YAML, too large, aliases, or a key that is there twice.
   """
-  try:
-    import yaml  # here: an optional reader, see setup.cfg
-  except ImportError as error:
-    raise ValueError('the manifest is read with the package pyyaml, which is not installed,'
-                     " expected pip install 'aemg_jax[formats]'") from error
+  yaml = optional.reader('pyyaml', 'the manifest')
 
   # The base of SafeLoader: it knows text, lists and mappings only, and makes no other object.
   class Loader(yaml.BaseLoader):

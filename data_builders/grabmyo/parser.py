@@ -14,7 +14,7 @@ from typing import Any
 from aemg_jax.records import Label, Record, Sensor
 import numpy as np
 
-from data_builders import wfdb_record
+from data_builders import optional, wfdb_record
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, TOO_SHORT, UNKNOWN_FILE, Job, Reject)
 from data_builders.raw import find_files
@@ -81,7 +81,7 @@ def parse(job: Job) -> list[Record | Reject]:
                    ' participant43, gesture1 to gesture17, trial1 to trial7, each with a .hea')]
   if '::' in job.path:  # the reader's file layer would follow it to other addresses
     return [Reject(job.name, UNKNOWN_FILE, f"path {job.path!r} holds '::', expected none")]
-  header = _read_header(_import_wfdb(), job)
+  header = _read_header(optional.reader('wfdb', 'WFDB records'), job)
   if isinstance(header, Reject):
     return [header]
   signal_tc = _read_signal(job, header)
@@ -95,15 +95,6 @@ def parse(job: Job) -> list[Record | Reject]:
       sensors=tuple(_sensor(FILE_CHANNELS[i], 1 / header.adc_gain[i]) for i in KEPT),
       labels=(Label(0, len(signal_tc), LABEL_NAMES[gesture - 1]),), annotations=(),
       licence=LICENCE)]
-
-
-def _import_wfdb() -> Any:
-  try:
-    import wfdb
-  except ImportError as error:
-    raise ValueError('grabmyo: its files are read with the package wfdb, which is not installed,'
-                     " expected pip install 'aemg_jax[formats]'") from error
-  return wfdb
 
 
 def _sensor(name: str, scale: float) -> Sensor:

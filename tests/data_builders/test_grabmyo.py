@@ -243,17 +243,6 @@ def test_the_checksum_of_a_set_covers_its_samples(tmp_path):
   assert raw.content_sha256(wfdb_record.record_files(headers)) != before
 
 
-def test_without_the_reader_the_extra_is_named(tmp_path, monkeypatch, capfd):
-  """A traceback, or every record rejected, where wfdb is not installed."""
-  make_dummy_data.main(tmp_path / 'raw')
-  monkeypatch.setitem(sys.modules, 'wfdb', None)
-  code = build_lib.main(['grabmyo', '--raw', str(tmp_path / 'raw'),
-                         '--data_dir', str(tmp_path / 'built')])
-  error = capfd.readouterr().err
-  assert code == 2 and "pip install 'aemg_jax[formats]'" in error.splitlines()[-1]
-  assert 'Traceback' not in error
-
-
 @pytest.mark.real
 def test_ten_real_records_have_the_documented_counts(tmp_path, real_archive):
   """A changed parser or scale: pinned on published records, against the reader's own millivolts."""
