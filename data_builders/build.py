@@ -57,12 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
   parser = argparse.ArgumentParser(prog='python -m data_builders.build')
-  parser.add_argument('name', metavar='NAME', 
+  parser.add_argument('name', metavar='NAME',
                       help=f'one of {", ".join(BUILDERS)}; NAME/CONFIG picks a configuration')
-  parser.add_argument('--raw', 
+  parser.add_argument('--raw',
                       help='directory, zip or tar with the raw files; downloaded when not given')
   parser.add_argument('--data_dir', required=True, help='where datasets go')
-  parser.add_argument('--workers', type=int, default=1, 
+  parser.add_argument('--workers', type=int, default=1,
                       help='processes that parse; any number gives the same bytes')
   parser.add_argument('--skip_bad', action='store_true',
                       help='count unusable files as rejects instead of stopping at the first')

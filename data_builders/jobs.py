@@ -40,3 +40,11 @@ class Reject:
   name: str
   reason: str
   detail: str
+
+
+class Unusable(Exception):
+  """Raised inside a parser with what stands against a file, or a part of one: reason and detail."""
+
+  def reject(self, name: str) -> Reject:
+    """The reject of what is called `name`."""
+    return Reject(name, *self.args)

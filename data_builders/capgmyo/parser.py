@@ -15,7 +15,8 @@ import numpy as np
 
 from data_builders import mat5
 from data_builders.jobs import (
-    BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, TOO_SHORT, UNKNOWN_FILE, Job, Reject)
+    BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, TOO_SHORT, UNKNOWN_FILE, Job, Reject,
+    Unusable)
 from data_builders.raw import find_files
 
 NAME = 'capgmyo'
@@ -62,10 +63,6 @@ class Database:
 
 DATABASES = {database.name: database for database in (
     Database('dba', 18, 1, HAND), Database('dbb', 20, 2, HAND), Database('dbc', 10, 1, FINGERS))}
-
-
-class _Unusable(Exception):
-  """What stands against a file: reason and detail of its reject."""
 
 
 def find_jobs(database: Database, folders: Sequence[str]) -> list[Job]:
@@ -120,15 +117,15 @@ def parse(config: str, job: Job) -> list[Record | Reject]:
   """One file of a configuration -> one record, or the reason why not."""
   try:
     return [_record(DATABASES[config], job)]
-  except _Unusable as unusable:
-    return [Reject(job.name, *unusable.args)]
+  except Unusable as unusable:
+    return [unusable.reject(job.name)]
 
 
 def _record(database: Database, job: Job) -> Record:
   numbers = _numbers(database, job.name)
   if numbers is None:
-    raise _Unusable(UNKNOWN_FILE, f'expected SSS-GGG-TTT.mat, SSS from 1 to {database.n_recorded},'
-                    f' GGG to {len(database.label_names)} or one of {MAXIMAL}, TTT to {N_TRIALS}')
+    raise Unusable(UNKNOWN_FILE, f'expected SSS-GGG-TTT.mat, SSS from 1 to {database.n_recorded},'
+                   f' GGG to {len(database.label_names)} or one of {MAXIMAL}, TTT to {N_TRIALS}')
   recorded, gesture, trial = numbers
   signal_tc = _signal(job, {'subject': recorded, 'gesture': gesture, 'trial': trial})
   subject, session = _who(database, recorded)
@@ -148,26 +145,26 @@ def _signal(job: Job, numbers: dict[str, int]) -> np.ndarray:
   try:
     arrays = mat5.read_arrays(job.path, ('data', *numbers), MAX_BYTES)
   except mat5.MatError as error:
-    raise _Unusable(BAD_FORMAT, str(error)) from error
+    raise Unusable(BAD_FORMAT, str(error)) from error
   for name, expected in numbers.items():
     found = arrays.get(name)
     if found is None or found.shape != (1, 1):
       what = 'missing' if found is None else f'of shape {found.shape}'
-      raise _Unusable(BAD_FORMAT, f'variable {name} is {what}, expected one number')
+      raise Unusable(BAD_FORMAT, f'variable {name} is {what}, expected one number')
     if found[0, 0] != expected:
-      raise _Unusable(BAD_VALUE, f'variable {name} is {found[0, 0]:g}, expected {expected} as in'
-                      ' the name of the file')
+      raise Unusable(BAD_VALUE, f'variable {name} is {found[0, 0]:g}, expected {expected} as in'
+                     ' the name of the file')
   data = arrays.get('data')
   if data is None or data.shape[1] != N_CHANNELS:
     what = 'missing' if data is None else f'of shape {data.shape}'
-    raise _Unusable(BAD_FORMAT, f'variable data is {what}, expected {N_CHANNELS} columns')
+    raise Unusable(BAD_FORMAT, f'variable data is {what}, expected {N_CHANNELS} columns')
   if not MIN_SAMPLES <= len(data) <= MAX_SAMPLES:
     reason = TOO_SHORT if len(data) < MIN_SAMPLES else BAD_SIZE
-    raise _Unusable(reason, f'{len(data)} samples, expected {MIN_SAMPLES} to {MAX_SAMPLES}')
+    raise Unusable(reason, f'{len(data)} samples, expected {MIN_SAMPLES} to {MAX_SAMPLES}')
   if not np.isfinite(data).all():
-    raise _Unusable(BAD_VALUE, 'data holds NaN or infinity')
+    raise Unusable(BAD_VALUE, 'data holds NaN or infinity')
   constant = np.flatnonzero((data == data[0]).all(axis=0))
   if constant.size:
-    raise _Unusable(CONSTANT_CHANNEL, f'column {constant[0]} (from 0) is'
-                    f' {data[0, constant[0]]:g} throughout, expected a signal')
+    raise Unusable(CONSTANT_CHANNEL, f'column {constant[0]} (from 0) is'
+                   f' {data[0, constant[0]]:g} throughout, expected a signal')
   return data.astype(np.float64, copy=False)

@@ -17,7 +17,7 @@ from data_builders import timestamps
 from data_builders.cerqueira_fatigue import levels
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_TIME, BAD_VALUE, CONSTANT_CHANNEL, MISSING_LABEL, NOT_ALIGNED,
-    TOO_SHORT, UNKNOWN_FILE, Job, Reject)
+    TOO_SHORT, UNKNOWN_FILE, Job, Reject, Unusable)
 from data_builders.raw import find_files
 
 NAME = 'cerqueira_fatigue'
@@ -39,10 +39,6 @@ LABEL_FOLDER = 'self_perceived_fatigue_index'
 _FILE = re.compile(r'sEMG_data/subject_([1-9]\d?)/(?:subject_\1/)?trial_([1-9]\d?)\.csv',
                    re.ASCII | re.IGNORECASE)
 _COLUMN = re.compile(r'([RL]) ([A-Z]+ [A-Z]+): EMG \d+ \[V\]')
-
-
-class _Unusable(Exception):
-  """What stands against a trial: reason and detail of its reject."""
 
 
 def find_jobs(folders: Sequence[str]) -> list[Job]:
@@ -74,15 +70,15 @@ def parse(job: Job) -> list[Record | Reject]:
   """One trial -> one record, or the reason why not."""
   try:
     return [_record(job)]
-  except _Unusable as unusable:
-    return [Reject(job.name, *unusable.args)]
+  except Unusable as unusable:
+    return [unusable.reject(job.name)]
 
 
 def _record(job: Job) -> Record:
   its_id = record_id(job.name)
   if not its_id:
-    raise _Unusable(UNKNOWN_FILE, f'expected subject_1 to subject_{N_SUBJECTS}, trial_1.csv to'
-                    f' trial_{N_TRIALS}.csv')
+    raise Unusable(UNKNOWN_FILE, f'expected subject_1 to subject_{N_SUBJECTS}, trial_1.csv to'
+                   f' trial_{N_TRIALS}.csv')
   subject, trial = (int(number) for number in _FILE.fullmatch(job.name).groups())
   side = SIDES[(trial - 1) % 2]
   rows, columns = _read_trial(job, side)
@@ -104,16 +100,16 @@ def _read_trial(job: Job, side: str) -> tuple[np.ndarray, list[int]]:
   """All numbers [T, 8], and the columns of MUSCLES among them."""
   size = os.path.getsize(job.path)
   if size > MAX_BYTES:
-    raise _Unusable(BAD_SIZE, f'{size} bytes, expected at most {MAX_BYTES}')
+    raise Unusable(BAD_SIZE, f'{size} bytes, expected at most {MAX_BYTES}')
   try:
     with open(job.path, encoding='utf-8-sig', newline='\n') as f:
       names = [name.strip().strip('"') for name in f.readline(4096).split(',')]
       columns = _columns(names, side)
       rows = levels.read_numbers(f, len(names))
   except ValueError as error:  # also of decoding
-    raise _Unusable(BAD_FORMAT, str(error)[:300]) from error
+    raise Unusable(BAD_FORMAT, str(error)[:300]) from error
   if len(rows) < MIN_SAMPLES:
-    raise _Unusable(TOO_SHORT, f'{len(rows)} samples, expected at least {MIN_SAMPLES}')
+    raise Unusable(TOO_SHORT, f'{len(rows)} samples, expected at least {MIN_SAMPLES}')
   return rows, columns
 
 
@@ -136,8 +132,8 @@ def _without_padding(rows: np.ndarray) -> np.ndarray:
   empty = (((time == 0) & (emg == 0)) | np.isnan(time) | np.isnan(emg)).any(axis=1)
   n_padding = int(np.argmin(empty[::-1])) if not empty.all() else len(rows)
   if n_padding > MAX_PADDING or len(rows) - n_padding < MIN_SAMPLES:
-    raise _Unusable(BAD_SIZE, f'the last {n_padding} of {len(rows)} rows lack data of a sensor,'
-                    f' expected at most {MAX_PADDING} and {MIN_SAMPLES} rows before')
+    raise Unusable(BAD_SIZE, f'the last {n_padding} of {len(rows)} rows lack data of a sensor,'
+                   f' expected at most {MAX_PADDING} and {MIN_SAMPLES} rows before')
   return rows[:len(rows) - n_padding]
 
 
@@ -146,22 +142,22 @@ def _clock(time_tc: np.ndarray) -> np.ndarray:
   for sensor, time_s in enumerate(time_tc.T, start=1):
     problem = timestamps.problem(time_s, RATE_HZ)
     if problem:
-      raise _Unusable(BAD_TIME, f'sensor {sensor}: {problem}')
+      raise Unusable(BAD_TIME, f'sensor {sensor}: {problem}')
   apart_s = np.abs(time_tc - time_tc[:, :1]).max()
   if apart_s > 1 / RATE_HZ:
-    raise _Unusable(BAD_TIME, f'the sensors are {apart_s:.4f} s apart, expected less than a sample')
+    raise Unusable(BAD_TIME, f'the sensors are {apart_s:.4f} s apart, expected less than a sample')
   return time_tc[:, 0]
 
 
 def _check_signal(signal_tc: np.ndarray) -> None:
   bad = np.argwhere(~np.isfinite(signal_tc))
   if bad.size:
-    raise _Unusable(BAD_VALUE, f'{signal_tc[tuple(bad[0])]} at sample {bad[0, 0]},'
-                    f' {MUSCLES[bad[0, 1]]}, expected a finite value')
+    raise Unusable(BAD_VALUE, f'{signal_tc[tuple(bad[0])]} at sample {bad[0, 0]},'
+                   f' {MUSCLES[bad[0, 1]]}, expected a finite value')
   constant = np.flatnonzero(signal_tc.min(axis=0) == signal_tc.max(axis=0))
   if constant.size:
-    raise _Unusable(CONSTANT_CHANNEL, f'{MUSCLES[constant[0]]} is {signal_tc[0, constant[0]]}'
-                    ' throughout, expected a signal')
+    raise Unusable(CONSTANT_CHANNEL, f'{MUSCLES[constant[0]]} is {signal_tc[0, constant[0]]}'
+                   ' throughout, expected a signal')
 
 
 def _label_path(job: Job, subject: int, trial: int) -> str:
@@ -172,13 +168,13 @@ def _label_path(job: Job, subject: int, trial: int) -> str:
     path = os.path.join(top, LABEL_FOLDER, folder, f'{first}rial_{trial}.csv')
     if os.path.isfile(path):
       return path
-  raise _Unusable(MISSING_LABEL, f'no {LABEL_FOLDER}/{its}/trial_{trial}.csv, expected one')
+  raise Unusable(MISSING_LABEL, f'no {LABEL_FOLDER}/{its}/trial_{trial}.csv, expected one')
 
 
 def _levels(path: str, time_s: np.ndarray) -> tuple[Annotation, ...]:
   try:
     return levels.read_levels(path, time_s)
   except levels.NotAligned as error:
-    raise _Unusable(NOT_ALIGNED, str(error)) from error
+    raise Unusable(NOT_ALIGNED, str(error)) from error
   except ValueError as error:  # also of decoding
-    raise _Unusable(BAD_FORMAT, f'{LABEL_FOLDER}: {str(error)[:300]}') from error
+    raise Unusable(BAD_FORMAT, f'{LABEL_FOLDER}: {str(error)[:300]}') from error

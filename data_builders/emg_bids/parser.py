@@ -12,12 +12,13 @@ import warnings
 from aemg_jax.records import Annotation, Label, Record, Sensor
 import numpy as np
 
-from data_builders import edf
+from data_builders import edf, optional
 from data_builders.counts import Counts, FormatError, shorten
 from data_builders.emg_bids import electrodes, layout
 from data_builders.emg_bids.layout import BAD, MISSING, Dataset
-from data_builders.jobs import (BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, UNKNOWN_FILE,
-                                UNKNOWN_LABEL, Job, Reject)
+from data_builders.jobs import (
+    BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, UNKNOWN_FILE, UNKNOWN_LABEL, Job, Reject,
+    Unusable)
 
 NAME = 'emg_bids'
 RATE_TOLERANCE = 1e-3
@@ -34,14 +35,6 @@ class Told:
   padding_s: float | None
 
 
-class _Unusable(ValueError):
-  """A recording that was read and gives no record."""
-
-  def __init__(self, reason: str, detail: str):
-    super().__init__(detail)
-    self.reason = reason
-
-
 def parse(dataset: Dataset, job: Job) -> list[Record | Reject]:
   """One recording -> one record, or the reason why not."""
   record_id = layout.record_id(job.name)
@@ -52,8 +45,8 @@ def parse(dataset: Dataset, job: Job) -> list[Record | Reject]:
     return [_record(dataset, job, record_id)]
   except FormatError as error:
     return [Reject(job.name, BAD_FORMAT, str(error))]
-  except _Unusable as error:
-    return [Reject(job.name, error.reason, str(error))]
+  except Unusable as unusable:
+    return [unusable.reject(job.name)]
 
 
 def _record(dataset: Dataset, job: Job, record_id: str) -> Record:
@@ -64,8 +57,8 @@ def _record(dataset: Dataset, job: Job, record_id: str) -> Record:
   if dataset.n_channels not in (None, len(names)):  # the tables changed since they were described
     raise FormatError(f'{len(names)} EMG channels, expected {dataset.n_channels} as before')
   if unknown := {e.name for e in events if not _is_bad(e.name)} - set(dataset.label_names):
-    raise _Unusable(UNKNOWN_LABEL, f'{shorten(sorted(unknown))}, expected some of'
-                    f' {shorten(dataset.label_names)} as before')
+    raise Unusable(UNKNOWN_LABEL, f'{shorten(sorted(unknown))}, expected some of'
+                   f' {shorten(dataset.label_names)} as before')
   told = _ask_mne_bids(root, job)
   if not set(names) <= told.emg:
     raise FormatError(f'{sorted(set(names) - told.emg)[0]!r} is EMG in channels.tsv and not for'
@@ -96,11 +89,7 @@ def _is_bad(name: str) -> bool:
 
 
 def _ask_mne_bids(root: str, job: Job) -> Told:
-  try:
-    import mne_bids  # here: an optional reader, see setup.cfg
-  except ImportError as error:
-    raise ValueError('emg_bids: its tables are read with the package mne-bids, which is not'
-                     " installed, expected pip install 'aemg_jax[bids]'") from error
+  mne_bids = optional.reader('mne-bids', 'the tables of EMG-BIDS', 'bids')
   try:
     with warnings.catch_warnings():
       warnings.simplefilter('ignore')
@@ -121,8 +110,8 @@ def _check_rate(root: str, name: str, channels: Sequence[dict[str, str]], rate_h
   stated.add(str(_sidecar_json(root, name).get('SamplingFrequency', rate_hz)))
   for text in sorted(stated):
     if abs(_number(text, 'a sampling frequency') / rate_hz - 1) > RATE_TOLERANCE:
-      raise _Unusable(BAD_VALUE, f'a rate of {shorten(text)} Hz beside the file, expected'
-                      f' {rate_hz:g} as its header says')
+      raise Unusable(BAD_VALUE, f'a rate of {shorten(text)} Hz beside the file, expected'
+                     f' {rate_hz:g} as its header says')
 
 
 def _sidecar_json(root: str, name: str) -> dict[str, Any]:
@@ -146,15 +135,15 @@ def _n_samples(root: str, name: str, counts: Counts, told: Told) -> int:
   if told.padding_s is not None:
     n_kept = round(told.padding_s * rate_hz)
     if not 0 < n_kept <= n_samples:
-      raise _Unusable(BAD_SIZE, f'padding from sample {n_kept}, expected 1 to {n_samples}')
+      raise Unusable(BAD_SIZE, f'padding from sample {n_kept}, expected 1 to {n_samples}')
     return n_kept
   stated = _sidecar_json(root, name).get('RecordingDuration', 'n/a')
   if str(stated) in MISSING:
     return n_samples
   n_stated = round(_number(str(stated), 'a duration in s') * rate_hz)
   if n_stated > n_samples + 1:
-    raise _Unusable(BAD_SIZE, f'{n_samples} samples, expected {n_stated} as RecordingDuration says'
-                    ' (is the file cut short?)')
+    raise Unusable(BAD_SIZE, f'{n_samples} samples, expected {n_stated} as RecordingDuration says'
+                   ' (is the file cut short?)')
   tail_tc = counts.counts_tc[n_stated:]
   if n_stated < 2 or len(tail_tc) < 2 or (tail_tc != tail_tc[0]).any():
     return n_samples
@@ -164,11 +153,11 @@ def _n_samples(root: str, name: str, counts: Counts, told: Told) -> int:
 
 def _check_signal(names: Sequence[str], counts: Counts, told: Told) -> None:
   if len(counts.counts_tc) < 2:
-    raise _Unusable(BAD_SIZE, f'{len(counts.counts_tc)} samples, expected at least 2')
+    raise Unusable(BAD_SIZE, f'{len(counts.counts_tc)} samples, expected at least 2')
   for c in np.flatnonzero((counts.counts_tc == counts.counts_tc[0]).all(axis=0)):
     if names[c] not in told.bad:
-      raise _Unusable(CONSTANT_CHANNEL, f'channel {names[c]!r} is {counts.counts_tc[0, c]}'
-                      ' throughout, expected a signal, or the status bad')
+      raise Unusable(CONSTANT_CHANNEL, f'channel {names[c]!r} is {counts.counts_tc[0, c]}'
+                     ' throughout, expected a signal, or the status bad')
 
 
 def _bandwidth_hz(channels: Sequence[dict[str, str]], rate_hz: float) -> float:
@@ -201,8 +190,8 @@ def _spans(events: Sequence[layout.Event], rate_hz: float, n_samples: int,
   for event in events:
     start, stop = event.onset_s * rate_hz, (event.onset_s + event.duration_s) * rate_hz
     if not (-1 < start < stop < n_samples + 1):  # the last sample may be rounded up
-      raise _Unusable(BAD_VALUE, f'event {shorten(event.name)!r} from sample {start:g} to {stop:g},'
-                      f' expected them in order within the {n_samples} of the recording')
+      raise Unusable(BAD_VALUE, f'event {shorten(event.name)!r} from sample {start:g} to {stop:g},'
+                     f' expected them in order within the {n_samples} of the recording')
     first, last = max(0, round(start)), min(n_samples, round(stop))
     if first < last:
       spans.append((first, last, event.name))

@@ -16,7 +16,7 @@ import numpy as np
 
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, MISSING_LABEL, NO_RECORDING, TOO_SHORT,
-    UNKNOWN_FILE, UNKNOWN_LABEL, Job, Reject)
+    UNKNOWN_FILE, UNKNOWN_LABEL, Job, Reject, Unusable)
 from data_builders.raw import find_files
 
 NAME = 'emg_epn612'
@@ -44,10 +44,6 @@ MAX_PARTS = 100_000
 _FILE = re.compile(r'(trainingJSON|testingJSON)/user([1-9]\d{0,2})/user\2\.json')
 _TRIAL = re.compile(r'idx_([1-9]\d{0,2})')
 _SENSORS = tuple(Sensor(name=f'ch{i + 1}', ring=1, angle_deg=45.0 * i) for i in range(N_CHANNELS))
-
-
-class _Unusable(Exception):
-  """What stands against a file or a trial: reason and detail of its reject."""
 
 
 def find_jobs(folders: Sequence[str]) -> list[Job]:
@@ -78,45 +74,45 @@ def parse(job: Job) -> list[Record | Reject]:
   its_id = record_id(job.name)
   try:
     if not its_id:
-      raise _Unusable(UNKNOWN_FILE, f'expected {" or ".join(GROUPS)}/userN/userN.json, N from 1 to'
-                      f' {N_USERS}')
+      raise Unusable(UNKNOWN_FILE, f'expected {" or ".join(GROUPS)}/userN/userN.json, N from 1 to'
+                     f' {N_USERS}')
     user = _load(job)
-  except _Unusable as unusable:
-    return [Reject(job.name, *unusable.args)]
+  except Unusable as unusable:
+    return [unusable.reject(job.name)]
   items, repetitions = [], dict.fromkeys(LABEL_NAMES, 0)
   for section in SECTIONS:
     try:
       trials = _trials(user, section)
-    except _Unusable as unusable:
-      items.append(Reject(f'{job.name}/{section}', *unusable.args))
+    except Unusable as unusable:
+      items.append(unusable.reject(f'{job.name}/{section}'))
       continue
     for number, trial in trials:
       try:
         items.append(_record(job, section, number, trial, repetitions))
-      except _Unusable as unusable:
-        items.append(Reject(f'{job.name}/{section}/idx_{number}', *unusable.args))
+      except Unusable as unusable:
+        items.append(unusable.reject(f'{job.name}/{section}/idx_{number}'))
   return items
 
 
 def _load(job: Job) -> dict[str, Any]:
   """The file's outermost object, with a size and a rate that are as expected."""
   if job.n_bytes > MAX_BYTES:
-    raise _Unusable(BAD_SIZE, f'{job.n_bytes} bytes, expected at most {MAX_BYTES}')
+    raise Unusable(BAD_SIZE, f'{job.n_bytes} bytes, expected at most {MAX_BYTES}')
   with open(job.path, 'rb') as f:
     data = f.read()
   parts = sum(map(data.count, b'{[:'))
   if parts > MAX_PARTS:
-    raise _Unusable(BAD_FORMAT, f'{parts} objects, lists and names, expected at most {MAX_PARTS}')
+    raise Unusable(BAD_FORMAT, f'{parts} objects, lists and names, expected at most {MAX_PARTS}')
   try:
     # All that is read is ASCII; Latin-1 takes any byte, whatever the encoding of people's names.
     user = json.loads(data.decode('latin-1'), object_pairs_hook=_unique, parse_constant=_refuse)
   except (ValueError, RecursionError) as error:
-    raise _Unusable(BAD_FORMAT, f'{error}; expected JSON') from error
+    raise Unusable(BAD_FORMAT, f'{error}; expected JSON') from error
   info = user.get('generalInfo') if isinstance(user, dict) else None
   rate = info.get('samplingFrequencyInHertz') if isinstance(info, dict) else None
   if rate != RATE_HZ:
-    raise _Unusable(BAD_FORMAT, 'generalInfo.samplingFrequencyInHertz is missing or other than'
-                    f' expected: {RATE_HZ:g}')
+    raise Unusable(BAD_FORMAT, 'generalInfo.samplingFrequencyInHertz is missing or other than'
+                   f' expected: {RATE_HZ:g}')
   return user
 
 
@@ -136,9 +132,9 @@ def _trials(user: dict[str, Any], section: str) -> list[tuple[int, Any]]:
   """Number and content of each trial of a section, in order of number."""
   trials = user.get(section)
   if not trials:  # missing, null, {} or []: in which form the empty user is published is not known
-    raise _Unusable(NO_RECORDING, f'{section} is empty, expected idx_1 to idx_150')
+    raise Unusable(NO_RECORDING, f'{section} is empty, expected idx_1 to idx_150')
   if not isinstance(trials, dict) or not all(map(_TRIAL.fullmatch, trials)):
-    raise _Unusable(BAD_FORMAT, f'{section} holds other names than expected: idx_1 to idx_999')
+    raise Unusable(BAD_FORMAT, f'{section} holds other names than expected: idx_1 to idx_999')
   return sorted((int(_TRIAL.fullmatch(name)[1]), trial) for name, trial in trials.items())
 
 
@@ -151,7 +147,7 @@ def _record(job: Job, section: str, number: int, trial: Any,
   if gesture is not None:
     if gesture not in LABEL_NAMES:
       what = repr(gesture[:40]) if isinstance(gesture, str) else 'no text'
-      raise _Unusable(UNKNOWN_LABEL, f'gestureName is {what}, expected one of {LABEL_NAMES}')
+      raise Unusable(UNKNOWN_LABEL, f'gestureName is {what}, expected one of {LABEL_NAMES}')
     repetition = repetitions[gesture]
     repetitions[gesture] += 1
   counts_tc = _signal(trial)
@@ -159,8 +155,8 @@ def _record(job: Job, section: str, number: int, trial: Any,
   if gesture is not None:
     labels = (Label(*_span(gesture, trial, len(counts_tc)), gesture),)
   elif (match[1], section) != WITHOUT_LABELS:
-    raise _Unusable(MISSING_LABEL, f'no gestureName, expected one everywhere but in'
-                    f' {WITHOUT_LABELS}')
+    raise Unusable(MISSING_LABEL, f'no gestureName, expected one everywhere but in'
+                   f' {WITHOUT_LABELS}')
   return Record(
       record_id=f'{record_id(job.name)}/{_numbered(SECTIONS, section, "Samples")}-{number:03d}',
       dataset=NAME, subject=f'{match[1].removesuffix("JSON")}/user{int(match[2]):03d}',
@@ -174,27 +170,27 @@ def _signal(trial: Any) -> np.ndarray:
   emg = trial.get('emg') if isinstance(trial, dict) else None
   names = [sensor.name for sensor in _SENSORS]
   if not isinstance(emg, dict) or sorted(emg) != names:
-    raise _Unusable(BAD_FORMAT, f'emg is not as expected: {names[0]} to {names[-1]}')
+    raise Unusable(BAD_FORMAT, f'emg is not as expected: {names[0]} to {names[-1]}')
   for name in names:
     if not isinstance(emg[name], list) or not set(map(type, emg[name])) <= {int, float}:
-      raise _Unusable(BAD_FORMAT, f'emg.{name} is not as expected: a list of numbers')
+      raise Unusable(BAD_FORMAT, f'emg.{name} is not as expected: a list of numbers')
   lengths = [len(emg[name]) for name in names]
   if len(set(lengths)) > 1:
-    raise _Unusable(BAD_SIZE, f'channels of {lengths} samples, expected one length')
+    raise Unusable(BAD_SIZE, f'channels of {lengths} samples, expected one length')
   if lengths[0] < MIN_SAMPLES:
-    raise _Unusable(TOO_SHORT, f'{lengths[0]} samples, expected at least {MIN_SAMPLES}')
+    raise Unusable(TOO_SHORT, f'{lengths[0]} samples, expected at least {MIN_SAMPLES}')
   for name in names:  # before NumPy converts them: 1e400 is infinite, and an int has no limit
     if min(emg[name]) < MIN_COUNT or max(emg[name]) > MAX_COUNT:
-      raise _Unusable(BAD_VALUE, f'emg.{name} leaves the range expected: {MIN_COUNT} to'
-                      f' {MAX_COUNT}')
+      raise Unusable(BAD_VALUE, f'emg.{name} leaves the range expected: {MIN_COUNT} to'
+                     f' {MAX_COUNT}')
   value_tc = np.array([emg[name] for name in names], np.float64).T
   counts_tc = value_tc.astype(np.int16)
   if (counts_tc != value_tc).any():
-    raise _Unusable(BAD_VALUE, 'emg holds fractions, expected whole numbers')
+    raise Unusable(BAD_VALUE, 'emg holds fractions, expected whole numbers')
   constant = np.flatnonzero(np.ptp(counts_tc, axis=0) == 0)
   if constant.size:
-    raise _Unusable(CONSTANT_CHANNEL, f'{names[constant[0]]} is {counts_tc[0, constant[0]]}'
-                    ' throughout, expected a signal')
+    raise Unusable(CONSTANT_CHANNEL, f'{names[constant[0]]} is {counts_tc[0, constant[0]]}'
+                   ' throughout, expected a signal')
   return np.ascontiguousarray(counts_tc)
 
 
@@ -207,19 +203,19 @@ def _span(gesture: str, trial: dict[str, Any], n_samples: int) -> tuple[int, int
     return 0, n_samples
   mask, ends = trial.get('groundTruth'), trial.get('groundTruthIndex')
   if mask is None or ends is None:
-    raise _Unusable(MISSING_LABEL, f'{gesture} without groundTruth or groundTruthIndex, expected'
-                    ' both')
+    raise Unusable(MISSING_LABEL, f'{gesture} without groundTruth or groundTruthIndex, expected'
+                   ' both')
   if not isinstance(mask, list) or len(mask) != n_samples:
-    raise _Unusable(BAD_SIZE, f'groundTruth is not as expected: {n_samples} numbers')
+    raise Unusable(BAD_SIZE, f'groundTruth is not as expected: {n_samples} numbers')
   if not set(map(type, mask)) <= {int, float, bool} or not set(mask) <= {0, 1}:
-    raise _Unusable(BAD_VALUE, 'groundTruth holds other values than expected: 0 and 1')
+    raise Unusable(BAD_VALUE, 'groundTruth holds other values than expected: 0 and 1')
   ones = np.flatnonzero(mask)
   if not ones.size or ones[-1] - ones[0] + 1 != ones.size:
-    raise _Unusable(BAD_VALUE, f'groundTruth has {ones.size} ones, expected one stretch of them')
+    raise Unusable(BAD_VALUE, f'groundTruth has {ones.size} ones, expected one stretch of them')
   start, stop = int(ones[0]), int(ones[-1]) + 1
   if (not isinstance(ends, list) or len(ends) != 2 or not set(map(type, ends)) <= {int, float}
       or not all(abs(end - own) <= MAX_DISAGREEMENT for end, own in
                  zip(ends, (start + 1, stop)))):
-    raise _Unusable(BAD_VALUE, 'groundTruthIndex is not as groundTruth has it:'
-                    f' [{start + 1}, {stop}]')
+    raise Unusable(BAD_VALUE, 'groundTruthIndex is not as groundTruth has it:'
+                   f' [{start + 1}, {stop}]')
   return start, stop

@@ -11,8 +11,9 @@ from data_builders import wfdb_record
 from data_builders.counts import FormatError
 from data_builders.emg_folder import readers, spans
 from data_builders.emg_folder.manifest import FILE, Manifest
-from data_builders.jobs import (BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, UNKNOWN_FILE,
-                                UNKNOWN_LABEL, Job, Reject)
+from data_builders.jobs import (
+    BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, UNKNOWN_FILE, UNKNOWN_LABEL, Job, Reject,
+    Unusable)
 
 NAME = 'emg_folder'
 RATE_TOLERANCE = 1e-3
@@ -84,8 +85,8 @@ def parse(manifest: Manifest, job: Job) -> list[Record | Reject]:
     labels, annotations = _spans(manifest, fields, job.name, content)
   except spans.UnknownLabel as error:
     return [Reject(job.name, UNKNOWN_LABEL, str(error))]
-  except _Unusable as error:
-    return [Reject(job.name, error.reason, str(error))]
+  except Unusable as unusable:
+    return [unusable.reject(job.name)]
   except FormatError as error:
     return [Reject(job.name, BAD_FORMAT, str(error))]
   first = manifest.first_repetition
@@ -102,19 +103,11 @@ def parse(manifest: Manifest, job: Job) -> list[Record | Reject]:
       annotations=tuple(annotations), licence=manifest.licence)]
 
 
-class _Unusable(ValueError):
-  """A file that was read and gives no record."""
-
-  def __init__(self, reason: str, detail: str):
-    super().__init__(detail)
-    self.reason = reason
-
-
 def _signal(manifest: Manifest, content: readers.Content) -> np.ndarray:
   """The channels in the manifest's dtype, all finite, none constant, no number changed."""
   found_tc, dtype = content.signal_tc, np.dtype(manifest.dtype)
   if len(found_tc) < 2:
-    raise _Unusable(BAD_SIZE, f'{len(found_tc)} samples, expected at least 2')
+    raise Unusable(BAD_SIZE, f'{len(found_tc)} samples, expected at least 2')
   with np.errstate(over='ignore', invalid='ignore'):
     signal_tc = found_tc.astype(dtype)
     kept_tc = np.isfinite(signal_tc)
@@ -122,14 +115,14 @@ def _signal(manifest: Manifest, content: readers.Content) -> np.ndarray:
       kept_tc = np.isfinite(found_tc) & (signal_tc == found_tc)
   if not kept_tc.all():
     t, c = np.argwhere(~kept_tc)[0]
-    raise _Unusable(BAD_VALUE, f'{found_tc[t, c]} at sample {t}, {manifest.channels[c].signal.key},'
-                    f' expected a finite number that {dtype} holds (dtype)')
+    raise Unusable(BAD_VALUE, f'{found_tc[t, c]} at sample {t}, {manifest.channels[c].signal.key},'
+                   f' expected a finite number that {dtype} holds (dtype)')
   constant = np.flatnonzero((signal_tc == signal_tc[0]).all(axis=0))
   if constant.size:
     c = constant[0]
-    raise _Unusable(CONSTANT_CHANNEL, f'{manifest.channels[c].signal.key}'
-                    f' ({manifest.channels[c].signal.name!r}) is {signal_tc[0, c]} throughout,'
-                    ' expected a signal')
+    raise Unusable(CONSTANT_CHANNEL, f'{manifest.channels[c].signal.key}'
+                   f' ({manifest.channels[c].signal.name!r}) is {signal_tc[0, c]} throughout,'
+                   ' expected a signal')
   return signal_tc
 
 
@@ -140,16 +133,16 @@ def _check_time(manifest: Manifest, content: readers.Content) -> None:
     time_s = content.time.astype(np.float64) * manifest.time_unit_s
     step_s = np.diff(time_s)
     if not (step_s >= 0).all() or not time_s[-1] > time_s[0]:  # NaN too
-      raise _Unusable(BAD_VALUE, f'{manifest.time.key}: time goes back or is no number at sample'
-                      f' {int(np.argmin(step_s >= 0)) + 1}, expected it to rise')
+      raise Unusable(BAD_VALUE, f'{manifest.time.key}: time goes back or is no number at sample'
+                     f' {int(np.argmin(step_s >= 0)) + 1}, expected it to rise')
     if step_s.max() > manifest.max_gap_s:
-      raise _Unusable(BAD_VALUE, f'{manifest.time.key}: a gap of {step_s.max():g} s after sample'
-                      f' {int(step_s.argmax())}, expected at most {manifest.max_gap_s:g}'
-                      ' (time.max_gap_s)')
+      raise Unusable(BAD_VALUE, f'{manifest.time.key}: a gap of {step_s.max():g} s after sample'
+                     f' {int(step_s.argmax())}, expected at most {manifest.max_gap_s:g}'
+                     ' (time.max_gap_s)')
     rate_hz = len(step_s) / (time_s[-1] - time_s[0])
   if rate_hz is not None and abs(rate_hz / manifest.rate_hz - 1) > RATE_TOLERANCE:
-    raise _Unusable(BAD_VALUE, f'a rate of {rate_hz:g} Hz, expected {manifest.rate_hz:g} within'
-                    f' {RATE_TOLERANCE:g} (rate_hz)')
+    raise Unusable(BAD_VALUE, f'a rate of {rate_hz:g} Hz, expected {manifest.rate_hz:g} within'
+                   f' {RATE_TOLERANCE:g} (rate_hz)')
 
 
 def _sensors(manifest: Manifest, content: readers.Content) -> tuple[Sensor, ...]:
@@ -184,5 +177,5 @@ def _spans(manifest: Manifest, fields: dict[str, str], name: str, content: reade
   except spans.UnknownLabel:
     raise
   except ValueError as error:
-    raise _Unusable(BAD_VALUE, str(error)) from error
+    raise Unusable(BAD_VALUE, str(error)) from error
   return labels, annotations

@@ -14,7 +14,7 @@ import numpy as np
 from data_builders import mat5
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, TOO_SHORT, UNKNOWN_FILE, UNKNOWN_LABEL, Job,
-    Reject)
+    Reject, Unusable)
 from data_builders.raw import find_files
 
 NAME = 'fors_emg'
@@ -44,10 +44,6 @@ _FILE = re.compile(r'subject([1-9]\d?)/([a-z]+)/([a-z_]+)-(\d+)\.mat', re.IGNORE
 # 1 to 4 near the elbow, 5 to 8 over the same muscles in the middle of the forearm.
 _SENSORS = tuple(Sensor(f'{place} {i + 1}') for place in ('elbow', 'mid-forearm')
                  for i in range(N_CHANNELS // 2))
-
-
-class _Unusable(Exception):
-  """What stands against a file: reason and detail of its reject."""
 
 
 def find_jobs(folders: Sequence[str]) -> list[Job]:
@@ -92,18 +88,18 @@ def parse(job: Job) -> list[Record | Reject]:
   """One file -> one record, or the reason why not."""
   try:
     return [_record(job)]
-  except _Unusable as unusable:
-    return [Reject(job.name, *unusable.args)]
+  except Unusable as unusable:
+    return [unusable.reject(job.name)]
 
 
 def _record(job: Job) -> Record:
   place = _place(job.name)
   if place is None:
-    raise _Unusable(UNKNOWN_FILE, 'expected SubjectN/ORIENTATION/GESTURE-TRIAL.mat, N from 1 to'
-                    f' {N_SUBJECTS}, one of {ORIENTATIONS}, a trial from 1 to {N_TRIALS}')
+    raise Unusable(UNKNOWN_FILE, 'expected SubjectN/ORIENTATION/GESTURE-TRIAL.mat, N from 1 to'
+                   f' {N_SUBJECTS}, one of {ORIENTATIONS}, a trial from 1 to {N_TRIALS}')
   subject, orientation, gesture, trial = place
   if gesture not in GESTURES:
-    raise _Unusable(UNKNOWN_LABEL, f'gesture {gesture}, expected one of {tuple(GESTURES)}')
+    raise Unusable(UNKNOWN_LABEL, f'gesture {gesture}, expected one of {tuple(GESTURES)}')
   signal_tc = _signal(job)
   return Record(
       record_id=record_id(job.name), dataset=NAME, subject=subject, session=orientation,
@@ -117,19 +113,19 @@ def _signal(job: Job) -> np.ndarray:
   try:
     value = mat5.read_arrays(job.path, ('value',), MAX_BYTES).get('value')
   except mat5.MatError as error:
-    raise _Unusable(BAD_FORMAT, str(error)) from error
+    raise Unusable(BAD_FORMAT, str(error)) from error
   if value is None or value.shape[0] != N_CHANNELS:
     what = 'missing' if value is None else f'of shape {value.shape}'
-    raise _Unusable(BAD_FORMAT, f'variable value is {what}, expected {N_CHANNELS} rows')
+    raise Unusable(BAD_FORMAT, f'variable value is {what}, expected {N_CHANNELS} rows')
   n_samples = value.shape[1]
   if n_samples < MIN_SAMPLES:
-    raise _Unusable(TOO_SHORT, f'{n_samples} samples, expected at least {MIN_SAMPLES}')
+    raise Unusable(TOO_SHORT, f'{n_samples} samples, expected at least {MIN_SAMPLES}')
   if n_samples > MAX_SAMPLES:
-    raise _Unusable(BAD_SIZE, f'{n_samples} samples, expected at most {MAX_SAMPLES}')
+    raise Unusable(BAD_SIZE, f'{n_samples} samples, expected at most {MAX_SAMPLES}')
   if not np.isfinite(value).all():
-    raise _Unusable(BAD_VALUE, 'value holds NaN or infinity')
+    raise Unusable(BAD_VALUE, 'value holds NaN or infinity')
   constant = np.flatnonzero((value == value[:, :1]).all(axis=1))
   if constant.size:
-    raise _Unusable(CONSTANT_CHANNEL, f'row {constant[0]} (from 0) is {value[constant[0], 0]:g}'
-                    ' throughout, expected a signal')
+    raise Unusable(CONSTANT_CHANNEL, f'row {constant[0]} (from 0) is {value[constant[0], 0]:g}'
+                   ' throughout, expected a signal')
   return np.ascontiguousarray(value.T, np.float64)

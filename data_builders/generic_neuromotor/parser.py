@@ -15,7 +15,8 @@ import numpy as np
 
 from data_builders import hdf5, pandas_hdf5, timestamps
 from data_builders.jobs import (
-    BAD_FORMAT, BAD_VALUE, CONSTANT_CHANNEL, MISSING_LABEL, TOO_SHORT, UNKNOWN_FILE, Job, Reject)
+    BAD_FORMAT, BAD_VALUE, CONSTANT_CHANNEL, MISSING_LABEL, TOO_SHORT, UNKNOWN_FILE, Job, Reject,
+    Unusable)
 from data_builders.raw import find_files
 
 NAME = 'generic_neuromotor'
@@ -36,10 +37,6 @@ _SENSORS = tuple(Sensor(name=f'emg{i}', ring=1, angle_deg=360 / N_CHANNELS * i, 
                  for i in range(N_CHANNELS))
 
 
-class _Unusable(Exception):
-  """What stands against a file: reason and detail of its reject."""
-
-
 def find_jobs(task: str, folders: Sequence[str]) -> list[Job]:
   """The recordings of one task, in order of record id. Raises ValueError if there is none."""
   jobs = find_files(folders, rf'{task}_user_[^/]*\.hdf5', f'{task}_user_*.hdf5')
@@ -56,8 +53,8 @@ def parse(task: str, job: Job) -> list[Record | Reject]:
   """One file -> one record, or the reason why not."""
   try:
     return [_record(task, job)]
-  except _Unusable as unusable:
-    return [Reject(job.name, *unusable.args)]
+  except Unusable as unusable:
+    return [unusable.reject(job.name)]
   except hdf5.HdfError as error:
     return [Reject(job.name, BAD_FORMAT, str(error))]
 
@@ -65,21 +62,21 @@ def parse(task: str, job: Job) -> list[Record | Reject]:
 def _record(task: str, job: Job) -> Record:
   match = _FILE.fullmatch(job.name)
   if match is None or match[1] != task:
-    raise _Unusable(UNKNOWN_FILE, f'expected {task}_user_000_dataset_000.hdf5, numbers of 3 digits')
+    raise Unusable(UNKNOWN_FILE, f'expected {task}_user_000_dataset_000.hdf5, numbers of 3 digits')
   with hdf5.HdfFile(job.path) as file:
     emg_tc, time_s = _read(file, task)
     if len(emg_tc) < MIN_SAMPLES:
-      raise _Unusable(TOO_SHORT, f'{len(emg_tc)} samples, expected at least {MIN_SAMPLES}')
+      raise Unusable(TOO_SHORT, f'{len(emg_tc)} samples, expected at least {MIN_SAMPLES}')
     if problem := timestamps.problem(time_s, RATE_HZ):
-      raise _Unusable(BAD_VALUE, problem)
+      raise Unusable(BAD_VALUE, problem)
     find = {'discrete_gestures': _gestures, 'handwriting': _writing, 'wrist': lambda *_: []}[task]
     labels = find(file, time_s)
   if not np.isfinite(emg_tc).all():
-    raise _Unusable(BAD_VALUE, 'emg holds NaN or infinity')
+    raise Unusable(BAD_VALUE, 'emg holds NaN or infinity')
   constant = np.flatnonzero((emg_tc == emg_tc[0]).all(axis=0))
   if constant.size:
-    raise _Unusable(CONSTANT_CHANNEL, f'channel {constant[0]} is {emg_tc[0, constant[0]]}'
-                    ' throughout, expected a signal')
+    raise Unusable(CONSTANT_CHANNEL, f'channel {constant[0]} is {emg_tc[0, constant[0]]}'
+                   ' throughout, expected a signal')
   return Record(
       record_id=record_id(job.name), dataset=NAME, subject=f'{task}/user_{match[2]}',
       session=f'dataset_{match[3]}', repetition=-1, kind='emg', signal_tc=emg_tc, rate_hz=RATE_HZ,
@@ -92,11 +89,11 @@ def _read(file: hdf5.HdfFile, task: str) -> tuple[np.ndarray, np.ndarray]:
   dataset = file.dataset('data')
   fields = hdf5.fields(dataset)
   if dataset.ndim != 1 or not FIELDS.items() <= fields.items():
-    raise _Unusable(BAD_FORMAT, f'data {dataset.shape} of {dataset.dtype}, expected rows with emg'
-                    f' ({N_CHANNELS} of float32) and time (float64)')
+    raise Unusable(BAD_FORMAT, f'data {dataset.shape} of {dataset.dtype}, expected rows with emg'
+                   f' ({N_CHANNELS} of float32) and time (float64)')
   if ('wrist_angles' in fields) != (task == 'wrist'):
-    raise _Unusable(BAD_FORMAT, f'data has {sorted(fields)}, expected wrist_angles in a file'
-                    f' of the task wrist only, this is one of {task}')
+    raise Unusable(BAD_FORMAT, f'data has {sorted(fields)}, expected wrist_angles in a file'
+                   f' of the task wrist only, this is one of {task}')
   return hdf5.read(dataset, 'emg'), hdf5.read(dataset, 'time')
 
 
@@ -106,22 +103,22 @@ def _prompts(file: hdf5.HdfFile, *names: str) -> list[np.ndarray]:
   values = []
   for name in names:
     if name not in found:
-      raise _Unusable(BAD_FORMAT, f'prompts has {sorted(found)}, expected {names}')
+      raise Unusable(BAD_FORMAT, f'prompts has {sorted(found)}, expected {names}')
     column = found[name]
     if column.dataset is None:
-      raise _Unusable(BAD_FORMAT, f'{name} of prompts is a pickled object, which is never read;'
-                      ' expected texts of fixed length (README.md, "Prompts", says how to convert)')
+      raise Unusable(BAD_FORMAT, f'{name} of prompts is a pickled object, which is never read;'
+                     ' expected texts of fixed length (README.md, "Prompts", says how to convert)')
     if len(column.dataset) > MAX_PROMPTS:
-      raise _Unusable(BAD_VALUE, f'{len(column.dataset)} prompts, expected at most {MAX_PROMPTS}')
+      raise Unusable(BAD_VALUE, f'{len(column.dataset)} prompts, expected at most {MAX_PROMPTS}')
     values.append(column.read())
     kind, expected = values[-1].dtype.kind, 'S' if name == 'name' else 'f'
     if kind != expected or values[-1].ndim != 1:
-      raise _Unusable(BAD_FORMAT, f'{name} of prompts is of {values[-1].dtype}, expected'
-                      f' {"texts" if name == "name" else "floats"}')
+      raise Unusable(BAD_FORMAT, f'{name} of prompts is of {values[-1].dtype}, expected'
+                     f' {"texts" if name == "name" else "floats"}')
     if kind == 'f' and not np.isfinite(values[-1]).all():
-      raise _Unusable(BAD_VALUE, f'{name} of prompts holds NaN or infinity')
+      raise Unusable(BAD_VALUE, f'{name} of prompts holds NaN or infinity')
   if len({len(column) for column in values}) != 1:
-    raise _Unusable(BAD_FORMAT, f'{names} of prompts differ in length')
+    raise Unusable(BAD_FORMAT, f'{names} of prompts differ in length')
   return values
 
 
@@ -137,11 +134,11 @@ def _gestures(file: hdf5.HdfFile, time_s: np.ndarray) -> list[Label]:
                   in zip(np.searchsorted(time_s, at_s[inside]).tolist(), names[inside].tolist())
                   if name in known)
   if not labels:
-    raise _Unusable(MISSING_LABEL, f'none of {len(names)} prompts is one of {GESTURES} within the'
-                    ' recording')
+    raise Unusable(MISSING_LABEL, f'none of {len(names)} prompts is one of {GESTURES} within the'
+                   ' recording')
   for (start, name), (later, other) in zip(labels, labels[1:]):
     if start == later:
-      raise _Unusable(BAD_VALUE, f'{name} and {other} are both at sample {start}')
+      raise Unusable(BAD_VALUE, f'{name} and {other} are both at sample {start}')
   return [Label(start, start + 1, name) for start, name in labels]
 
 
@@ -149,13 +146,13 @@ def _writing(file: hdf5.HdfFile, time_s: np.ndarray) -> list[Label]:
   """From the prompt's appearance until it was written; until the next one where they overlap."""
   starts_s, ends_s = _prompts(file, 'start', 'end')
   if (starts_s > ends_s).any():
-    raise _Unusable(BAD_VALUE, f'prompt {int(np.argmax(starts_s > ends_s))} ends before it starts')
+    raise Unusable(BAD_VALUE, f'prompt {int(np.argmax(starts_s > ends_s))} ends before it starts')
   spans = sorted(zip(*(np.searchsorted(time_s, at_s).tolist() for at_s in (starts_s, ends_s))))
   nexts = [start for start, _ in spans[1:]] + [len(time_s)]
   labels = [Label(start, min(stop, following), WRITING)
             for (start, stop), following in zip(spans, nexts) if start < min(stop, following)]
   if not labels:
-    raise _Unusable(MISSING_LABEL, f'none of {len(spans)} prompts lies within the recording')
+    raise Unusable(MISSING_LABEL, f'none of {len(spans)} prompts lies within the recording')
   return labels
 
 

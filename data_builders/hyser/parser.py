@@ -18,7 +18,7 @@ from data_builders.counts import FormatError
 from data_builders.hyser.tasks import DIRECTIONS, TASKS, Task
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, MISSING_LABEL, TOO_SHORT, UNKNOWN_FILE, Job,
-    Reject)
+    Reject, Unusable)
 from data_builders.raw import find_files
 
 NAME = 'hyser'
@@ -38,10 +38,6 @@ MAX_DAT_BYTES = 60 * 2048 * N_CHANNELS * 2  # 60 s; documented: 25 s
 MAX_LABEL_BYTES = 4096  # documented: 204 numbers of at most 2 digits
 
 _FOLDER = re.compile(r'subject(\d\d)_session(\d)', re.ASCII)
-
-
-class _Unusable(Exception):
-  """What stands against a file: reason and detail of its reject."""
 
 
 def find_jobs(task: Task, folders: Sequence[str]) -> list[Job]:
@@ -90,15 +86,15 @@ def parse(config: str, job: Job) -> list[Record | Reject]:
   """One record of the source -> one record, or the reason why not."""
   try:
     return [_record(TASKS[config], job)]
-  except _Unusable as unusable:
-    return [Reject(job.name, *unusable.args)]
+  except Unusable as unusable:
+    return [unusable.reject(job.name)]
 
 
 def _record(task: Task, job: Job) -> Record:
   match = _match(task, job.name)
   if match is None:
-    raise _Unusable(UNKNOWN_FILE, 'expected subject01 to subject20, session1 or session2, and'
-                    f' {task.example}.hea or the like (of at most {task.max_samples} samples)')
+    raise Unusable(UNKNOWN_FILE, 'expected subject01 to subject20, session1 or session2, and'
+                   f' {task.example}.hea or the like (of at most {task.max_samples} samples)')
   folder, stem = match
   labels = _read_labels(task, job)
   signal_tc, unit, gains = _read_signal(job)
@@ -123,8 +119,8 @@ def _label(task: Task, groups: dict[str, str], labels: list[int]) -> tuple[int |
   sample = int(groups.get('sample', 1))
   if task.label_file:
     if sample > len(labels):
-      raise _Unusable(MISSING_LABEL, f'{task.label_file} has {len(labels)} labels, expected'
-                      f' {sample} or more')
+      raise Unusable(MISSING_LABEL, f'{task.label_file} has {len(labels)} labels, expected'
+                     f' {sample} or more')
     number = labels[sample - 1]
     return number - 1, labels[:sample - 1].count(number)
   if not task.label_names:
@@ -141,17 +137,17 @@ def _read_labels(task: Task, job: Job) -> list[int]:
     return []
   path = os.path.join(os.path.dirname(job.path), task.label_file)
   if not os.path.isfile(path):
-    raise _Unusable(MISSING_LABEL, f'no {task.label_file} beside it, expected one')
+    raise Unusable(MISSING_LABEL, f'no {task.label_file} beside it, expected one')
   with open(path, 'rb') as f:
     data = f.read(MAX_LABEL_BYTES + 1)
   if len(data) > MAX_LABEL_BYTES:
-    raise _Unusable(BAD_SIZE, f'{task.label_file} has more than {MAX_LABEL_BYTES} bytes, expected'
-                    f' {task.max_samples} numbers')
+    raise Unusable(BAD_SIZE, f'{task.label_file} has more than {MAX_LABEL_BYTES} bytes, expected'
+                   f' {task.max_samples} numbers')
   words = re.split(rb'[,\s]+', data.strip())
   for word in words:
     if not re.fullmatch(rb'\d{1,2}', word) or not 1 <= int(word) <= len(task.label_names):
-      raise _Unusable(BAD_VALUE, f'{task.label_file} holds {word[:20]!r}, expected numbers from 1'
-                      f' to {len(task.label_names)}')
+      raise Unusable(BAD_VALUE, f'{task.label_file} holds {word[:20]!r}, expected numbers from 1'
+                     f' to {len(task.label_names)}')
   return [int(word) for word in words]
 
 
@@ -160,25 +156,25 @@ def _read_signal(job: Job) -> tuple[np.ndarray, str, tuple[float, ...]]:
   dat = wfdb_record.samples_file(job.path)
   size = os.path.getsize(dat) if os.path.isfile(dat) else 0
   if not 0 < size <= MAX_DAT_BYTES:
-    raise _Unusable(BAD_SIZE, f'.dat of {size} bytes, expected 1 to {MAX_DAT_BYTES}')
+    raise Unusable(BAD_SIZE, f'.dat of {size} bytes, expected 1 to {MAX_DAT_BYTES}')
   try:
     counts = wfdb_record.read_counts(job.path, CHANNELS)
     signal_tc = counts.centred().astype(np.int32)  # baselines are bounded: nothing wraps
   except FormatError as error:
-    raise _Unusable(BAD_FORMAT, str(error)) from error
+    raise Unusable(BAD_FORMAT, str(error)) from error
   if counts.rate_hz != RATE_HZ:
-    raise _Unusable(BAD_FORMAT, f'rate of {counts.rate_hz} Hz, expected {RATE_HZ:g}')
+    raise Unusable(BAD_FORMAT, f'rate of {counts.rate_hz} Hz, expected {RATE_HZ:g}')
   units = sorted(set(counts.units))
   if len(units) != 1 or units[0] not in UNITS:
-    raise _Unusable(BAD_FORMAT, f'units {str(units)[:80]}, expected one of {UNITS} in all channels')
+    raise Unusable(BAD_FORMAT, f'units {str(units)[:80]}, expected one of {UNITS} in all channels')
   for name, scale in zip(CHANNELS, counts.gains, strict=True):
     if not MIN_SCALE <= scale <= MAX_SCALE:
-      raise _Unusable(BAD_FORMAT, f'{name} has {scale:g} units per count, expected {MIN_SCALE:g} to'
-                      f' {MAX_SCALE:g}')
+      raise Unusable(BAD_FORMAT, f'{name} has {scale:g} units per count, expected {MIN_SCALE:g} to'
+                     f' {MAX_SCALE:g}')
   if len(signal_tc) < MIN_SAMPLES:
-    raise _Unusable(TOO_SHORT, f'{len(signal_tc)} samples, expected at least {MIN_SAMPLES}')
+    raise Unusable(TOO_SHORT, f'{len(signal_tc)} samples, expected at least {MIN_SAMPLES}')
   constant = np.flatnonzero(signal_tc.min(axis=0) == signal_tc.max(axis=0))
   if constant.size:
-    raise _Unusable(CONSTANT_CHANNEL, f'channel {CHANNELS[constant[0]]} is constant throughout'
-                    f' ({constant.size} such), expected a signal')
+    raise Unusable(CONSTANT_CHANNEL, f'channel {CHANNELS[constant[0]]} is constant throughout'
+                   f' ({constant.size} such), expected a signal')
   return signal_tc, units[0], counts.gains

@@ -19,7 +19,7 @@ import numpy as np
 
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, MISSING_FILE, MISSING_LABEL, NOT_ALIGNED,
-    TOO_SHORT, UNKNOWN_FILE, Job, Reject)
+    TOO_SHORT, UNKNOWN_FILE, Job, Reject, Unusable)
 from data_builders.raw import find_files
 
 NAME = 'imu_borg'
@@ -58,10 +58,6 @@ _SENSORS = tuple(
     for what in whats)
 
 
-class _BadFile(ValueError):
-  """Carries the reason and the detail of a reject."""
-
-
 def find_jobs(folders: Sequence[str]) -> list[Job]:
   """All files of all experiments but those about the person, in order of record id."""
   return find_files(folders, _FILE.pattern, 'individual_NN/experiment_K/imu_data.csv')
@@ -91,8 +87,8 @@ def parse(job: Job) -> list[Record | Reject]:
     rate_hz = _rate_hz(time_s)
     ratings = _ratings(os.path.join(folder, 'borg.csv'))
     notes = _borg_spans(ratings, time_s) + _curls(os.path.join(folder, 'repetitions.csv'), time_s)
-  except _BadFile as error:
-    return [Reject(job.name, *error.args)]
+  except Unusable as unusable:
+    return [unusable.reject(job.name)]
   bandwidth_hz = rate_hz / 2 if _as_sent(signal_tc) else SMOOTHED_BANDWIDTH_HZ
   return [Record(
       record_id=record_id(job.name), dataset=NAME, subject=match[1], session=match[2],
@@ -104,17 +100,17 @@ def _rows(path: str, header: str) -> list[str]:
   """The lines below the header of a complete text file."""
   name, size = os.path.basename(path), os.path.getsize(path)
   if size > MAX_BYTES:
-    raise _BadFile(BAD_SIZE, f'{name}: {size} bytes, expected at most {MAX_BYTES}')
+    raise Unusable(BAD_SIZE, f'{name}: {size} bytes, expected at most {MAX_BYTES}')
   with open(path, 'rb') as f:
     data = f.read()
   try:
     first, *rows = data.decode('ascii').replace('\r\n', '\n').split('\n')
   except UnicodeDecodeError as error:
-    raise _BadFile(BAD_FORMAT, f'{name}: {error}, expected plain text') from error
+    raise Unusable(BAD_FORMAT, f'{name}: {error}, expected plain text') from error
   if first != header:
-    raise _BadFile(BAD_FORMAT, f'{name}: header {first[:60]!r}, expected {header[:60]!r}')
+    raise Unusable(BAD_FORMAT, f'{name}: header {first[:60]!r}, expected {header[:60]!r}')
   if not rows or rows.pop():
-    raise _BadFile(BAD_FORMAT, f'{name}: no end of line at the end (is it cut short?)')
+    raise Unusable(BAD_FORMAT, f'{name}: no end of line at the end (is it cut short?)')
   return rows
 
 
@@ -126,9 +122,9 @@ def _table(path: str, header: str, dtype: type) -> np.ndarray:
   try:
     table = np.loadtxt(rows, dtype, comments=None, delimiter=',', ndmin=2)
   except ValueError as error:
-    raise _BadFile(BAD_FORMAT, f'{name}: {error}, expected numbers') from error
+    raise Unusable(BAD_FORMAT, f'{name}: {error}, expected numbers') from error
   if table.shape != (len(rows), n_columns):  # loadtxt passes over empty lines
-    raise _BadFile(BAD_FORMAT, f'{name}: {table.shape} numbers in {len(rows)} lines, expected'
+    raise Unusable(BAD_FORMAT, f'{name}: {table.shape} numbers in {len(rows)} lines, expected'
                    f' {n_columns} in each')
   return table
 
@@ -137,15 +133,15 @@ def _imu(path: str) -> tuple[np.ndarray, np.ndarray]:
   """Time in s and the 18 signals as stored."""
   table = _table(path, HEADER, np.float64)
   if len(table) < MIN_SAMPLES:
-    raise _BadFile(TOO_SHORT, f'{len(table)} rows, expected at least {MIN_SAMPLES}')
+    raise Unusable(TOO_SHORT, f'{len(table)} rows, expected at least {MIN_SAMPLES}')
   if not np.isfinite(table).all():
     row, column = np.argwhere(~np.isfinite(table))[0]
-    raise _BadFile(BAD_VALUE, f'{table[row, column]} in row {row}, expected a finite number for'
+    raise Unusable(BAD_VALUE, f'{table[row, column]} in row {row}, expected a finite number for'
                    f' {HEADER.split(",")[column]}')
   signal_tc = table[:, 1:1 + N_CHANNELS]
   constant = np.flatnonzero(np.ptp(signal_tc, axis=0) == 0)
   if constant.size:
-    raise _BadFile(CONSTANT_CHANNEL, f'{_SENSORS[constant[0]].name} is'
+    raise Unusable(CONSTANT_CHANNEL, f'{_SENSORS[constant[0]].name} is'
                    f' {signal_tc[0, constant[0]]} throughout, expected a signal')
   return table[:, 0] / 1000, np.ascontiguousarray(signal_tc)
 
@@ -155,11 +151,11 @@ def _rate_hz(time_s: np.ndarray) -> float:
   duration_s = time_s[-1] - time_s[0]
   rate_hz = float((len(time_s) - 1) / duration_s) if duration_s > 0 else 0.0
   if abs(rate_hz / NOMINAL_RATE_HZ - 1) > RATE_TOLERANCE:
-    raise _BadFile(BAD_VALUE, f'{len(time_s)} rows in {duration_s:.3f} s ({rate_hz:.2f} Hz),'
+    raise Unusable(BAD_VALUE, f'{len(time_s)} rows in {duration_s:.3f} s ({rate_hz:.2f} Hz),'
                    f' expected {NOMINAL_RATE_HZ:g} Hz')
   shift_s = np.abs(time_s - time_s[0] - np.arange(len(time_s)) / rate_hz)
   if (worst := int(shift_s.argmax())) and shift_s[worst] > MAX_SHIFT_S:
-    raise _BadFile(NOT_ALIGNED, f'row {worst} is stamped {shift_s[worst]:.2f} s off its place at'
+    raise Unusable(NOT_ALIGNED, f'row {worst} is stamped {shift_s[worst]:.2f} s off its place at'
                    f' {rate_hz:.2f} Hz, expected at most {MAX_SHIFT_S:g} s')
   return rate_hz
 
@@ -168,16 +164,16 @@ def _ratings(path: str) -> list[tuple[float, float]]:
   """(s since Start, rating) in order of time."""
   rows = _rows(path, BORG_HEADER)
   if not rows:
-    raise _BadFile(MISSING_LABEL, 'borg.csv holds no rating, expected one or more')
+    raise Unusable(MISSING_LABEL, 'borg.csv holds no rating, expected one or more')
   try:
     pairs = [row.split(',') for row in rows]
     clock = [datetime.datetime.fromisoformat(when).replace(tzinfo=None) for when, _ in pairs]
     ratings = [float(value) for _, value in pairs]
   except ValueError as error:
-    raise _BadFile(BAD_FORMAT, f'borg.csv: {error}, expected date and rating') from error
+    raise Unusable(BAD_FORMAT, f'borg.csv: {error}, expected date and rating') from error
   since_s = [(when - clock[0]).total_seconds() for when in clock]
   if since_s != sorted(since_s) or not all(0 <= value <= BORG_MAX for value in ratings):
-    raise _BadFile(BAD_VALUE, f'borg.csv: ratings {ratings} at {since_s} s, expected rising times'
+    raise Unusable(BAD_VALUE, f'borg.csv: ratings {ratings} at {since_s} s, expected rising times'
                    f' and ratings from 0 to {BORG_MAX}')
   return list(zip(since_s, ratings))
 
@@ -186,7 +182,7 @@ def _borg_spans(ratings: list[tuple[float, float]], time_s: np.ndarray) -> list[
   """A span from each rating to the next, the last to the end; Start is the first row's time."""
   late_s = ratings[-1][0] - (time_s[-1] - time_s[0])
   if late_s > MAX_SHIFT_S:
-    raise _BadFile(NOT_ALIGNED, f'the last rating is {late_s:.2f} s after the last row, expected at'
+    raise Unusable(NOT_ALIGNED, f'the last rating is {late_s:.2f} s after the last row, expected at'
                    f' most {MAX_SHIFT_S:g} s: where the recording begins in the log is unknown')
   clock_s = np.maximum.accumulate(time_s - time_s[0])  # some steps go back, by 0.26 s at most
   edges = [*np.searchsorted(clock_s, [since_s for since_s, _ in ratings]).tolist(), len(time_s)]
@@ -199,7 +195,7 @@ def _curls(path: str, time_s: np.ndarray) -> list[Annotation]:
   start, last = _table(path, REPETITIONS_HEADER, np.int64).T
   inside = (start >= 0) & (start < last) & (last < len(time_s))
   if not inside.all() or (np.diff(start) <= 0).any():
-    raise _BadFile(BAD_VALUE, f'repetitions.csv: rows {start.min(initial=0)} to'
+    raise Unusable(BAD_VALUE, f'repetitions.csv: rows {start.min(initial=0)} to'
                    f' {last.max(initial=0)}, expected rising segments within {len(time_s)} rows')
   peaks = np.unique([*start, *last[-2:]]).tolist()
   return [Annotation(begin, end, 'repetition', float(k))

@@ -15,12 +15,12 @@ import sys
 
 import numpy as np
 
+from data_builders.jobs import Unusable
 from data_builders.kinematics_fatigue import findings, frame_times, overlay, parser, video_file
 from data_builders.kinematics_fatigue import pose as pose_lib
 from data_builders.kinematics_fatigue.findings import Found
 from data_builders.kinematics_fatigue.frame_times import BadVideo
-from data_builders.kinematics_fatigue.keypoint_files import (
-    FPS, HEIGHT, KEYPOINTS, WIDTH, BadFile, Recording)
+from data_builders.kinematics_fatigue.keypoint_files import FPS, HEIGHT, KEYPOINTS, WIDTH, Recording
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,7 +99,7 @@ def extract(path: str, args: argparse.Namespace) -> list[str]:
                           *found.size_px)
     try:
       parser.checked(recording)
-    except BadFile as error:
+    except Unusable as error:
       raise BadVideo(': '.join(error.args)) from error
     with open(temporary('.npz'), 'wb') as file:
       np.savez(file, **{KEYPOINTS: regular.keypoint_tkd, FPS: regular.fps,

@@ -12,9 +12,10 @@ from aemg_jax.records import Annotation, Record, Sensor
 import numpy as np
 
 from data_builders.jobs import (
-    BAD_FORMAT, BAD_VALUE, MISSING_FILE, MISSING_LABEL, TOO_SHORT, UNKNOWN_FILE, Job, Reject)
+    BAD_FORMAT, BAD_VALUE, MISSING_FILE, MISSING_LABEL, TOO_SHORT, UNKNOWN_FILE, Job, Reject,
+    Unusable)
 from data_builders.kinematics_fatigue import keypoint_files
-from data_builders.kinematics_fatigue.keypoint_files import COLUMNS, PARTS, BadFile, Recording
+from data_builders.kinematics_fatigue.keypoint_files import COLUMNS, PARTS, Recording
 from data_builders.raw import find_files
 
 NAME = 'kinematics_fatigue'
@@ -62,8 +63,8 @@ def parse(job: Job) -> list[Record | Reject]:
     read = keypoint_files.read_npz if kind == '.npz' else keypoint_files.read_csv
     recording = checked(read(job.path))
     notes = _ratings(f'{stem}.borg.csv', recording)
-  except BadFile as error:
-    return [Reject(job.name, *error.args)]
+  except Unusable as unusable:
+    return [unusable.reject(job.name)]
   keypoint_tc = recording.keypoint_tc
   whole = [Annotation(0, len(keypoint_tc), name, value)
            for name, value in (('frame_width_px', recording.width_px),
@@ -79,30 +80,30 @@ def checked(recording: Recording) -> Recording:
   """The recording, if its numbers can be what they say.
 
   Raises:
-    BadFile: too few frames, a number that is not finite or out of range, or another unit.
+    Unusable: too few frames, a number that is not finite or out of range, or another unit.
   """
   fps, keypoint_tc = recording.fps, recording.keypoint_tc
   sides = (recording.width_px, recording.height_px)
   if not 0 < fps <= MAX_FPS:
-    raise BadFile(BAD_VALUE, f'fps is {fps}, expected within (0, {MAX_FPS:g}]')
+    raise Unusable(BAD_VALUE, f'fps is {fps}, expected within (0, {MAX_FPS:g}]')
   if not all(1 <= side <= MAX_SIDE_PX and side == int(side) for side in sides):
-    raise BadFile(BAD_VALUE, f'frames of {sides} pixels, expected whole numbers')
+    raise Unusable(BAD_VALUE, f'frames of {sides} pixels, expected whole numbers')
   if len(keypoint_tc) < MIN_FRAMES:
-    raise BadFile(TOO_SHORT, f'{len(keypoint_tc)} frames, expected at least {MIN_FRAMES}')
+    raise Unusable(TOO_SHORT, f'{len(keypoint_tc)} frames, expected at least {MIN_FRAMES}')
   bad_tc = ~np.isfinite(keypoint_tc)
   if bad_tc.any():
     frame, column = np.argwhere(bad_tc)[0]
-    raise BadFile(BAD_VALUE, f'{keypoint_tc[frame, column]} in frame {frame}, {COLUMNS[column]},'
-                  ' expected a number (0, with visibility 0, where nobody was found)')
+    raise Unusable(BAD_VALUE, f'{keypoint_tc[frame, column]} in frame {frame}, {COLUMNS[column]},'
+                   ' expected a number (0, with visibility 0, where nobody was found)')
   keypoint_tkd = keypoint_tc.reshape(len(keypoint_tc), -1, len(PARTS))
   visibility_tk = keypoint_tkd[..., -1]
   if visibility_tk.min() < 0 or visibility_tk.max() > 1 or visibility_tk.max() == 0:
-    raise BadFile(BAD_VALUE, f'visibility from {visibility_tk.min():g} to'
-                  f' {visibility_tk.max():g}, expected within [0, 1] and not 0 throughout')
+    raise Unusable(BAD_VALUE, f'visibility from {visibility_tk.min():g} to'
+                   f' {visibility_tk.max():g}, expected within [0, 1] and not 0 throughout')
   size = float(np.median(np.abs(keypoint_tkd[..., :2][visibility_tk > 0])))
   if size > MAX_MEDIAN:
-    raise BadFile(BAD_VALUE, f'x and y are {size:g} in the median, expected shares of the frame,'
-                  ' not pixels')
+    raise Unusable(BAD_VALUE, f'x and y are {size:g} in the median, expected shares of the frame,'
+                   ' not pixels')
   return recording
 
 
@@ -111,27 +112,27 @@ def _ratings(path: str, recording: Recording) -> list[Annotation]:
   name, n_frames, fps = os.path.basename(path), len(recording.keypoint_tc), recording.fps
   header, rows = keypoint_files.text_rows(path)
   if header != BORG_HEADER:
-    raise BadFile(BAD_FORMAT, f'{name}: header {header[:60]!r}, expected {BORG_HEADER!r}')
+    raise Unusable(BAD_FORMAT, f'{name}: header {header[:60]!r}, expected {BORG_HEADER!r}')
   if not rows:
-    raise BadFile(MISSING_LABEL, f'{name}: holds no span, expected one or more')
+    raise Unusable(MISSING_LABEL, f'{name}: holds no span, expected one or more')
   try:
     spans = [(float(start), float(end), float(borg))
              for start, end, borg in (row.split(',') for row in rows)]
   except ValueError as error:
-    raise BadFile(BAD_FORMAT, f'{name}: {error}, expected {BORG_HEADER}') from error
+    raise Unusable(BAD_FORMAT, f'{name}: {error}, expected {BORG_HEADER}') from error
   notes = []
   for start_s, end_s, borg in spans:
     # One frame more than the video has: half-frames of whoever timed the end.
     if not (0 <= start_s < end_s <= (n_frames + 1) / fps and 0 <= borg <= BORG_MAX):
-      raise BadFile(BAD_VALUE, f'{name}: {start_s:g} to {end_s:g} s rated {borg:g}, expected a span'
-                    f' within {n_frames / fps:g} s and a CR-10 rating from 0 to {BORG_MAX:g}')
+      raise Unusable(BAD_VALUE, f'{name}: {start_s:g} to {end_s:g} s rated {borg:g}, expected a'
+                     f' span within {n_frames / fps:g} s and a CR-10 rating from 0 to {BORG_MAX:g}')
     start, stop = round(start_s * fps), min(round(end_s * fps), n_frames)
     if start >= stop:
-      raise BadFile(BAD_VALUE, f'{name}: {start_s:g} to {end_s:g} s holds no frame')
+      raise Unusable(BAD_VALUE, f'{name}: {start_s:g} to {end_s:g} s holds no frame')
     notes.append(Annotation(start, stop, 'borg', borg))
   notes.sort(key=lambda note: note.start)
   for before, after in zip(notes, notes[1:]):
     if after.start < before.stop:
-      raise BadFile(BAD_VALUE, f'{name}: the span from frame {after.start} begins before frame'
-                    f' {before.stop}, where another ends, expected no overlap')
+      raise Unusable(BAD_VALUE, f'{name}: the span from frame {after.start} begins before frame'
+                     f' {before.stop}, where another ends, expected no overlap')
   return notes

@@ -13,7 +13,8 @@ import numpy as np
 
 from data_builders import mat5
 from data_builders.jobs import (
-    BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, TOO_SHORT, UNKNOWN_FILE, Job, Reject)
+    BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, TOO_SHORT, UNKNOWN_FILE, Job, Reject,
+    Unusable)
 from data_builders.raw import find_files
 
 NAME = 'mcs_emg'
@@ -43,10 +44,6 @@ _FILE = re.compile(r'([1-9]\d?)_raw\.mat')
 _SENSORS = tuple(Sensor(f'channel {i + 1}', unit='mV') for i in range(N_CHANNELS))
 
 
-class _Unusable(Exception):
-  """What stands against a file: reason and detail of its reject."""
-
-
 def find_jobs(folders: Sequence[str]) -> list[Job]:
   """The raw recordings, in order of record id; copies in CSV and filtered ones are ignored.
 
@@ -69,10 +66,10 @@ def parse(job: Job) -> list[Record | Reject]:
   its_id = record_id(job.name)
   try:
     if not its_id:
-      raise _Unusable(UNKNOWN_FILE, f'expected N_raw.mat, N from 1 to {N_PARTICIPANTS}')
+      raise Unusable(UNKNOWN_FILE, f'expected N_raw.mat, N from 1 to {N_PARTICIPANTS}')
     signal_tc = _signal(job)
-  except _Unusable as unusable:
-    return [Reject(job.name, *unusable.args)]
+  except Unusable as unusable:
+    return [unusable.reject(job.name)]
   spans = _spans()
   return [Record(
       record_id=its_id, dataset=NAME, subject=its_id, session='1', repetition=-1, kind='emg',
@@ -98,27 +95,27 @@ def _signal(job: Job) -> np.ndarray:
   try:
     arrays = mat5.read_arrays(job.path, ('data', 'fs', 'iD'), MAX_BYTES)
   except mat5.MatError as error:
-    raise _Unusable(BAD_FORMAT, str(error)) from error
+    raise Unusable(BAD_FORMAT, str(error)) from error
   for name, expected in (('fs', RATE_HZ), ('iD', int(_FILE.fullmatch(job.name)[1]))):
     found = arrays.get(name)
     if found is None or found.shape != (1, 1):
       what = 'missing' if found is None else f'of shape {found.shape}'
-      raise _Unusable(BAD_FORMAT, f'variable {name} is {what}, expected one number')
+      raise Unusable(BAD_FORMAT, f'variable {name} is {what}, expected one number')
     if found[0, 0] != expected:
-      raise _Unusable(BAD_VALUE, f'variable {name} is {found[0, 0]:g}, expected {expected:g}')
+      raise Unusable(BAD_VALUE, f'variable {name} is {found[0, 0]:g}, expected {expected:g}')
   data = arrays.get('data')
   if data is None or data.shape[1] != N_CHANNELS:
     what = 'missing' if data is None else f'of shape {data.shape}'
-    raise _Unusable(BAD_FORMAT, f'variable data is {what}, expected {N_CHANNELS} columns')
+    raise Unusable(BAD_FORMAT, f'variable data is {what}, expected {N_CHANNELS} columns')
   if len(data) < MIN_SAMPLES:
-    raise _Unusable(TOO_SHORT, f'{len(data)} samples, expected at least {MIN_SAMPLES}, where the'
-                    ' last gesture ends')
+    raise Unusable(TOO_SHORT, f'{len(data)} samples, expected at least {MIN_SAMPLES}, where the'
+                   ' last gesture ends')
   if len(data) > MAX_SAMPLES:
-    raise _Unusable(BAD_SIZE, f'{len(data)} samples, expected at most {MAX_SAMPLES}')
+    raise Unusable(BAD_SIZE, f'{len(data)} samples, expected at most {MAX_SAMPLES}')
   if not np.isfinite(data).all():
-    raise _Unusable(BAD_VALUE, 'data holds NaN or infinity')
+    raise Unusable(BAD_VALUE, 'data holds NaN or infinity')
   constant = np.flatnonzero((data == data[0]).all(axis=0))
   if constant.size:
-    raise _Unusable(CONSTANT_CHANNEL, f'column {constant[0]} (from 0) is'
-                    f' {data[0, constant[0]]:g} throughout, expected a signal')
+    raise Unusable(CONSTANT_CHANNEL, f'column {constant[0]} (from 0) is'
+                   f' {data[0, constant[0]]:g} throughout, expected a signal')
   return data.astype(np.float64, copy=False)

@@ -15,7 +15,7 @@ import numpy as np
 from data_builders import mat5
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, MISSING_LABEL, TOO_SHORT, UNKNOWN_FILE,
-    UNKNOWN_LABEL, Job, Reject)
+    UNKNOWN_LABEL, Job, Reject, Unusable)
 from data_builders.ninapro.databases import DATABASES, Database
 from data_builders.raw import find_files
 
@@ -27,10 +27,6 @@ MAX_CHANGES = 5000  # of labels and repetitions; real files of DB1 have 720
 MAX_LENGTH_DIFFERENCE = 0.01  # of the EMG's length; 0.03 % is known of DB2
 
 _ARCHIVE_FOLDER = re.compile(r'db(\d+)_s\d+(?:_[ab])?', re.IGNORECASE)
-
-
-class _Unusable(Exception):
-  """What stands against a file: reason and detail of its reject."""
 
 
 def find_jobs(database: Database, folders: Sequence[str]) -> list[Job]:
@@ -91,15 +87,15 @@ def parse(config: str, job: Job) -> list[Record | Reject]:
   """One file of a configuration -> one record, or the reason why not."""
   try:
     return [_record(DATABASES[config], job)]
-  except _Unusable as unusable:
-    return [Reject(job.name, *unusable.args)]
+  except Unusable as unusable:
+    return [unusable.reject(job.name)]
 
 
 def _record(database: Database, job: Job) -> Record:
   place = _place(database, job.name)
   if place is None:
-    raise _Unusable(UNKNOWN_FILE, f'expected {database.file} with a subject in {database.subjects}'
-                    f' and an exercise from 1 to {len(database.exercises)}')
+    raise Unusable(UNKNOWN_FILE, f'expected {database.file} with a subject in {database.subjects}'
+                   f' and an exercise from 1 to {len(database.exercises)}')
   subject, session, exercise = place
   emg_tc, tracks = _read(database, job)
   index = _label_index(database, exercise, tracks)
@@ -119,29 +115,29 @@ def _read(database: Database, job: Job) -> tuple[np.ndarray, dict[str, np.ndarra
   try:
     arrays = mat5.read_arrays(job.path, ('emg', *TRACKS))
   except mat5.MatError as error:
-    raise _Unusable(BAD_FORMAT, str(error)) from error
+    raise Unusable(BAD_FORMAT, str(error)) from error
   for name in ('emg', *TRACKS):
     if name not in arrays:
-      raise _Unusable(BAD_FORMAT, f'no variable {name}, expected emg and {TRACKS}')
+      raise Unusable(BAD_FORMAT, f'no variable {name}, expected emg and {TRACKS}')
   emg_tc = arrays.pop('emg')
   n_columns = (len(database.columns), len(database.columns) - database.n_missing)
   if emg_tc.shape[1] not in n_columns or not np.can_cast(emg_tc.dtype, database.dtype):
-    raise _Unusable(BAD_FORMAT, f'emg is {emg_tc.shape} of {emg_tc.dtype}, expected'
-                    f' {n_columns[0]} columns of {database.dtype}')
+    raise Unusable(BAD_FORMAT, f'emg is {emg_tc.shape} of {emg_tc.dtype}, expected'
+                   f' {n_columns[0]} columns of {database.dtype}')
   for name, track in arrays.items():
     if track.shape[1] != 1:
-      raise _Unusable(BAD_FORMAT, f'{name} has shape {track.shape}, expected one column')
+      raise Unusable(BAD_FORMAT, f'{name} has shape {track.shape}, expected one column')
     if not ((track >= 0) & (track <= 255) & (track == np.floor(track))).all():
-      raise _Unusable(BAD_VALUE, f'{name} holds other than whole numbers from 0 to 255')
+      raise Unusable(BAD_VALUE, f'{name} holds other than whole numbers from 0 to 255')
   lengths = {'emg': len(emg_tc)} | {name: len(track) for name, track in arrays.items()}
   common = min(lengths.values())
   if common < MIN_SAMPLES:
-    raise _Unusable(TOO_SHORT, f'lengths {lengths}, expected at least {MIN_SAMPLES} samples')
+    raise Unusable(TOO_SHORT, f'lengths {lengths}, expected at least {MIN_SAMPLES} samples')
   if max(lengths.values()) - common > MAX_LENGTH_DIFFERENCE * len(emg_tc):
-    raise _Unusable(BAD_SIZE, f'lengths {lengths}, expected them to agree to'
-                    f' {MAX_LENGTH_DIFFERENCE:.0%}')
+    raise Unusable(BAD_SIZE, f'lengths {lengths}, expected them to agree to'
+                   f' {MAX_LENGTH_DIFFERENCE:.0%}')
   if not np.isfinite(emg_tc).all():
-    raise _Unusable(BAD_VALUE, 'emg holds NaN or infinity')
+    raise Unusable(BAD_VALUE, 'emg holds NaN or infinity')
   tracks = {name: track[:common, 0].astype(np.uint8) for name, track in arrays.items()}
   return emg_tc[:common].astype(database.dtype, copy=False), tracks
 
@@ -163,16 +159,16 @@ def _label_index(database: Database, exercise: int,
   found = set(np.unique(np.r_[tracks['restimulus'], tracks['stimulus']]).tolist()) - {0}
   fitting = [numbers for numbers in ways if found <= set(numbers)]
   if not fitting:
-    raise _Unusable(UNKNOWN_LABEL, f'labels {sorted(found)}, expected numbers in'
-                    f' {" or ".join(map(str, ways))}')
+    raise Unusable(UNKNOWN_LABEL, f'labels {sorted(found)}, expected numbers in'
+                   f' {" or ".join(map(str, ways))}')
   if not tracks['restimulus'].any():
-    raise _Unusable(MISSING_LABEL, 'restimulus is 0 throughout, expected movements')
+    raise Unusable(MISSING_LABEL, 'restimulus is 0 throughout, expected movements')
   most = int(tracks['rerepetition'].max())
   if most > database.n_repetitions:
-    raise _Unusable(BAD_VALUE, f'repetition {most}, expected at most {database.n_repetitions}')
+    raise Unusable(BAD_VALUE, f'repetition {most}, expected at most {database.n_repetitions}')
   changes = sum(int((track[1:] != track[:-1]).sum()) for track in tracks.values())
   if changes > MAX_CHANGES:
-    raise _Unusable(BAD_VALUE, f'labels change {changes} times, expected at most {MAX_CHANGES}')
+    raise Unusable(BAD_VALUE, f'labels change {changes} times, expected at most {MAX_CHANGES}')
   return {0: 0} | {number: before + 1 + i for i, number in enumerate(fitting[0])}
 
 
@@ -189,8 +185,8 @@ def _live(database: Database, emg_tc: np.ndarray) -> tuple[np.ndarray, tuple[Sen
   else:
     expected = [i for i, sensor in enumerate(columns) if sensor is None]
   if constant != expected:
-    raise _Unusable(CONSTANT_CHANNEL, f'columns {constant} (from 0) are constant, expected'
-                    f' {expected or "none"}')
+    raise Unusable(CONSTANT_CHANNEL, f'columns {constant} (from 0) are constant, expected'
+                   f' {expected or "none"}')
   if constant:
     emg_tc = np.delete(emg_tc, constant, axis=1)
   return emg_tc, tuple(sensor for i, sensor in enumerate(columns) if i not in constant)

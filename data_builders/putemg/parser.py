@@ -15,7 +15,7 @@ import numpy as np
 from data_builders import hdf5, pandas_hdf5, timestamps
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, MISSING_LABEL, TOO_SHORT, UNKNOWN_FILE,
-    UNKNOWN_LABEL, Job, Reject)
+    UNKNOWN_LABEL, Job, Reject, Unusable)
 from data_builders.pandas_hdf5 import Column
 from data_builders.raw import find_files
 
@@ -45,10 +45,6 @@ _SENSORS = tuple(Sensor(name, ring=i // PER_RING + 1, angle_deg=360 / PER_RING *
                  for i, name in enumerate(EMG))
 
 
-class _Unusable(Exception):
-  """What stands against a file: reason and detail of its reject."""
-
-
 def find_jobs(folders: Sequence[str]) -> list[Job]:
   """All recordings of gestures, in order of record id. Raises ValueError if there is none."""
   jobs = find_files(folders, r'emg_gestures-[^/]*\.hdf5', 'emg_gestures-*.hdf5')
@@ -65,8 +61,8 @@ def parse(job: Job) -> list[Record | Reject]:
   """One file -> one record, or the reason why not."""
   try:
     return [_record(job)]
-  except _Unusable as unusable:
-    return [Reject(job.name, *unusable.args)]
+  except Unusable as unusable:
+    return [unusable.reject(job.name)]
   except hdf5.HdfError as error:
     return [Reject(job.name, BAD_FORMAT, str(error))]
 
@@ -74,24 +70,24 @@ def parse(job: Job) -> list[Record | Reject]:
 def _record(job: Job) -> Record:
   match = _FILE.fullmatch(job.name)
   if match is None:
-    raise _Unusable(UNKNOWN_FILE, 'expected emg_gestures-ID-TRAJECTORY-DATE-TIME.hdf5 with one of'
-                    f' {TRAJECTORIES}')
+    raise Unusable(UNKNOWN_FILE, 'expected emg_gestures-ID-TRAJECTORY-DATE-TIME.hdf5 with one of'
+                   f' {TRAJECTORIES}')
   with hdf5.HdfFile(job.path) as file:
     emg_tc, tracks, time_s = _read(file)
   if problem := timestamps.problem(time_s, RATE_HZ):
-    raise _Unusable(BAD_VALUE, problem)
+    raise Unusable(BAD_VALUE, problem)
   if not np.isfinite(emg_tc).all():
-    raise _Unusable(BAD_VALUE, 'emg holds NaN or infinity')
+    raise Unusable(BAD_VALUE, 'emg holds NaN or infinity')
   constant = np.flatnonzero((emg_tc == emg_tc[0]).all(axis=0))
   if constant.size:
-    raise _Unusable(CONSTANT_CHANNEL, f'{EMG[constant[0]]} is {emg_tc[0, constant[0]]} throughout,'
-                    ' expected a signal')
+    raise Unusable(CONSTANT_CHANNEL, f'{EMG[constant[0]]} is {emg_tc[0, constant[0]]} throughout,'
+                   ' expected a signal')
   if (tracks[SUBJECT] != int(match[1])).any():
-    raise _Unusable(BAD_VALUE, f'subject {tracks[SUBJECT][0]}, the name says {int(match[1])}')
+    raise Unusable(BAD_VALUE, f'subject {tracks[SUBJECT][0]}, the name says {int(match[1])}')
   labels = [Label(start, stop, LABELS[number])
             for start, stop, number in _runs(LABEL, tracks[LABEL])]
   if not labels:
-    raise _Unusable(MISSING_LABEL, f'{LABEL} is below 0 throughout')
+    raise Unusable(MISSING_LABEL, f'{LABEL} is below 0 throughout')
   cues = [Annotation(start, stop, 'cue', float(LABEL_NAMES.index(LABELS[number])))
           for start, stop, number in _runs(CUE, tracks[CUE])]
   return Record(
@@ -105,21 +101,21 @@ def _read(file: hdf5.HdfFile) -> tuple[np.ndarray, dict[str, np.ndarray], np.nda
   """EMG [T, 24] float64, the other columns [T] by name, and time [T] in seconds."""
   groups = file.names()
   if len(groups) != 1:
-    raise _Unusable(BAD_FORMAT, f'{groups} in the file, expected one data frame')
+    raise Unusable(BAD_FORMAT, f'{groups} in the file, expected one data frame')
   columns = _columns(file, groups[0])
   names = (*EMG, LABEL, CUE, SUBJECT)
   if missing := [name for name in ('index', *names) if name not in columns]:
-    raise _Unusable(BAD_FORMAT, f'no column {missing[0]}, found {sorted(columns)}')
+    raise Unusable(BAD_FORMAT, f'no column {missing[0]}, found {sorted(columns)}')
   dataset, field = columns[EMG[0]].dataset, columns[EMG[0]].field
   if any(columns[name][:2] != (dataset, field) or columns[name].index is None for name in names):
-    raise _Unusable(BAD_FORMAT, 'columns in several places, expected one block of a table')
+    raise Unusable(BAD_FORMAT, 'columns in several places, expected one block of a table')
   kinds = hdf5.fields(dataset)
   if (kinds[field].base, kinds['index']) != (np.dtype('<f8'), np.dtype('<f8')):
-    raise _Unusable(BAD_FORMAT, f'{field} of {kinds[field]} and index of {kinds["index"]}, expected'
-                    ' float64')
+    raise Unusable(BAD_FORMAT, f'{field} of {kinds[field]} and index of {kinds["index"]}, expected'
+                   ' float64')
   if not MIN_SAMPLES <= len(dataset) <= MAX_SAMPLES:
-    raise _Unusable(TOO_SHORT if len(dataset) < MIN_SAMPLES else BAD_SIZE,
-                    f'{len(dataset)} samples, expected {MIN_SAMPLES} to {MAX_SAMPLES}')
+    raise Unusable(TOO_SHORT if len(dataset) < MIN_SAMPLES else BAD_SIZE,
+                   f'{len(dataset)} samples, expected {MIN_SAMPLES} to {MAX_SAMPLES}')
   emg_tc = np.empty((len(dataset), len(EMG)))
   tracks = {name: np.empty(len(dataset)) for name in (LABEL, CUE, SUBJECT)}
   for start, rows in hdf5.read_blocks(dataset, field):
@@ -144,17 +140,17 @@ def _columns(file: hdf5.HdfFile, group: str) -> Mapping[str, Column]:
 def _runs(name: str, track: np.ndarray) -> Iterator[tuple[int, int, int]]:
   """(start, stop, number) of every stretch of one label; what is below 0 is left out."""
   if not (track == np.rint(track)).all():
-    raise _Unusable(BAD_VALUE, f'{name} holds other than whole numbers')
+    raise Unusable(BAD_VALUE, f'{name} holds other than whole numbers')
   changes = np.flatnonzero(track[1:] != track[:-1]) + 1
   if len(changes) > MAX_CHANGES:
-    raise _Unusable(BAD_VALUE, f'{name} changes {len(changes)} times, expected at most'
-                    f' {MAX_CHANGES}')
+    raise Unusable(BAD_VALUE, f'{name} changes {len(changes)} times, expected at most'
+                   f' {MAX_CHANGES}')
   starts = [0, *changes.tolist()]
   for start, stop in zip(starts, [*starts[1:], len(track)]):
     if track[start] >= 0:
       if track[start] not in LABELS:
-        raise _Unusable(UNKNOWN_LABEL, f'{name} is {track[start]:g}, expected one of'
-                        f' {list(LABELS)} or below 0')
+        raise Unusable(UNKNOWN_LABEL, f'{name} is {track[start]:g}, expected one of'
+                       f' {list(LABELS)} or below 0')
       yield start, stop, int(track[start])
 
 

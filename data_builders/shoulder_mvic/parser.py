@@ -15,7 +15,7 @@ import numpy as np
 
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, MISSING_FILE, MISSING_LABEL, TOO_SHORT,
-    UNKNOWN_FILE, Job, Reject)
+    UNKNOWN_FILE, Job, Reject, Unusable)
 from data_builders.raw import find_files
 from data_builders.shoulder_mvic import borg
 
@@ -39,10 +39,6 @@ _EXERCISE = re.compile(r'([345])0.{1,3}([456])0.{0,3} (internal|external) rotati
 _FORCE = re.compile(r'MVIC force (internal|external) rotation (first|second)')
 _SUBJECT = re.compile(r'[Ss]ubject[ _]([1-9]\d?)', re.ASCII)
 _SENSORS = tuple(Sensor(name=muscle, unit='mV') for muscle in MUSCLES)
-
-
-class _Unusable(Exception):
-  """What stands against an exercise: reason and detail of its reject."""
 
 
 def find_jobs(folders: Sequence[str]) -> list[Job]:
@@ -98,15 +94,15 @@ def parse(job: Job) -> list[Record | Reject]:
   """One exercise of one subject -> one record, or the reason why not."""
   try:
     return [_record(job)]
-  except _Unusable as unusable:
-    return [Reject(job.name, *unusable.args)]
+  except Unusable as unusable:
+    return [unusable.reject(job.name)]
 
 
 def _record(job: Job) -> Record:
   place = _place(job.name)
   if place is None:
-    raise _Unusable(UNKNOWN_FILE, 'expected 30-40%, 40-50% or 50-60% internal or external rotation,'
-                    f' or MVIC force ... first or second, and Subject 1 to {N_SUBJECTS}')
+    raise Unusable(UNKNOWN_FILE, 'expected 30-40%, 40-50% or 50-60% internal or external rotation,'
+                   f' or MVIC force ... first or second, and Subject 1 to {N_SUBJECTS}')
   subject, way, load, repetition = place
   signal_tc = _read_signal(os.path.dirname(job.path))
   n_samples = len(signal_tc)
@@ -129,7 +125,7 @@ def _ratings(job: Job, subject: str, task: str, n_samples: int) -> list[Annotati
   try:
     ratings = borg.read_ratings(os.path.join(root, *borg.FILE.split('/')), subject, task)
   except borg.BorgError as error:
-    raise _Unusable(MISSING_LABEL, f'{borg.FILE}: {error}') from error
+    raise Unusable(MISSING_LABEL, f'{borg.FILE}: {error}') from error
   spans = [(round(start_s * RATE_HZ), min(round(stop_s * RATE_HZ), n_samples), rating)
            for start_s, stop_s, rating in ratings]
   return [Annotation(start, stop, BORG_RPE, rating) for start, stop, rating in spans
@@ -143,8 +139,8 @@ def _read_signal(folder: str) -> np.ndarray:
     file = f'{muscle.replace(" ", "_")}.csv'
     column = _read_column(os.path.join(folder, file), file)
     if columns and len(column) != len(columns[0]):
-      raise _Unusable(BAD_SIZE, f'{file} has {len(column)} samples, expected {len(columns[0])} as'
-                      ' in the file of the first muscle')
+      raise Unusable(BAD_SIZE, f'{file} has {len(column)} samples, expected {len(columns[0])} as'
+                     ' in the file of the first muscle')
     columns.append(column)
   return np.stack(columns, axis=1)
 
@@ -152,32 +148,32 @@ def _read_signal(folder: str) -> np.ndarray:
 def _read_column(path: str, file: str) -> np.ndarray:
   """The samples of one muscle, after one line of header."""
   if not os.path.isfile(path):
-    raise _Unusable(MISSING_FILE, f'no {file}, expected the files of {N_CHANNELS} muscles')
+    raise Unusable(MISSING_FILE, f'no {file}, expected the files of {N_CHANNELS} muscles')
   with open(path, 'rb') as f:
     data = f.read(MAX_BYTES + 1)
   if len(data) > MAX_BYTES:
-    raise _Unusable(BAD_SIZE, f'{file} has more than {MAX_BYTES} bytes')
+    raise Unusable(BAD_SIZE, f'{file} has more than {MAX_BYTES} bytes')
   header, _, body = data.partition(b'\n')
   if _is_number(header) or not body.strip():
-    raise _Unusable(TOO_SHORT if not body.strip() else BAD_FORMAT,
-                    f'{file} begins with {header[:40]!r}, expected a line of header and samples')
+    raise Unusable(TOO_SHORT if not body.strip() else BAD_FORMAT,
+                   f'{file} begins with {header[:40]!r}, expected a line of header and samples')
   try:
     column = np.loadtxt(io.StringIO(body.decode('ascii')), comments=None, delimiter=',', ndmin=2)
   except ValueError as error:  # also of decoding
-    raise _Unusable(BAD_FORMAT, f'{file}: {str(error)[:200]}, expected one number a'
-                    ' line') from error
+    raise Unusable(BAD_FORMAT, f'{file}: {str(error)[:200]}, expected one number a'
+                   ' line') from error
   n_lines = body.count(b'\n') + (not body.endswith(b'\n'))  # loadtxt passes over empty lines
   if column.shape != (n_lines, 1):
-    raise _Unusable(BAD_FORMAT, f'{file} has {n_lines} lines with {column.shape[0]} rows of'
-                    f' {column.shape[1]}, expected one number a line')
+    raise Unusable(BAD_FORMAT, f'{file} has {n_lines} lines with {column.shape[0]} rows of'
+                   f' {column.shape[1]}, expected one number a line')
   if n_lines < MIN_SAMPLES:
-    raise _Unusable(TOO_SHORT, f'{file} has {n_lines} samples, expected at least {MIN_SAMPLES}')
+    raise Unusable(TOO_SHORT, f'{file} has {n_lines} samples, expected at least {MIN_SAMPLES}')
   bad = np.flatnonzero(~np.isfinite(column[:, 0]))
   if bad.size:
-    raise _Unusable(BAD_VALUE, f'{file}: {column[bad[0], 0]} in sample {bad[0]}, expected a finite'
-                    ' number')
+    raise Unusable(BAD_VALUE, f'{file}: {column[bad[0], 0]} in sample {bad[0]}, expected a finite'
+                   ' number')
   if column.min() == column.max():
-    raise _Unusable(CONSTANT_CHANNEL, f'{file} is {column[0, 0]} throughout, expected a signal')
+    raise Unusable(CONSTANT_CHANNEL, f'{file} is {column[0, 0]} throughout, expected a signal')
   return column[:, 0]
 
 
