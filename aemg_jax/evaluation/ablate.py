@@ -28,7 +28,7 @@ from aemg_jax.training import checkpoints, jobs
 
 CELLS, STAGES, TABLE = 'cells', 'stages', 'ablation'
 _CODE = ('config.py', 'sentences', 'signal', 'data', 'models', 'training', 'evaluation/transfer.py',
-         'evaluation/sentence_windows.py', 'evaluation/protocols.py', 'evaluation/results.py',
+         'evaluation/closed_form.py', 'evaluation/sentence_windows.py', 'evaluation/protocols.py', 'evaluation/results.py',
          'evaluation/baselines.py', 'evaluation/metrics.py', 'evaluation/ablate.py')
 
 

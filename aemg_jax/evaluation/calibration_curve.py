@@ -42,6 +42,9 @@ class CurveNetwork:
       raise ValueError(f'CurveNetwork.network: {self.name!r}: got view {method.view!r} and centre '
                        f"{method.centre!r}, expected 'fixed' and 'session': a wearer's scale and mean "
                        'may come from the seconds of the curve alone')
+    if method.features:
+      raise ValueError(f'CurveNetwork.network: {self.name!r}: got features {method.features!r}, expected (): '
+                       'their mean would come from whole sessions')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -64,13 +64,20 @@ class EvaluateConfig:
       if view.name != view.prepare.rectify.scale:  # or rows would not be what they say of the target
         raise ValueError(f'EvaluateConfig.views: view {view.name!r} has the scale '
                          f'{view.prepare.rectify.scale!r}, expected the one of its name')
-    needed = ['session'] * bool(self.protocols) + ['fixed'] * bool(self.baselines or self.curve.seconds) + [n.network.view for n in self.networks]
+    needed = ['session'] * bool(self.protocols) + ['fixed'] * bool(self.needs_table or self.curve.seconds)
+    needed += [n.network.view for n in self.networks]
     missing = sorted(set(needed) - set(names))
     if missing or len(set(names)) < len(names):
       raise ValueError(f'EvaluateConfig.views: got {names}, expected each of {sorted(set(needed))} once')
     kinds = [p.kind for p in self.protocols]
     if self.protocols and self.probe_protocol and self.probe_protocol not in kinds:
       raise ValueError(f'EvaluateConfig.probe_protocol: got {self.probe_protocol!r}, expected one of {kinds}')
+
+
+  @property
+  def needs_table(self) -> bool:
+    """Whether anything reads classical features of windows."""
+    return bool(self.baselines or self.curve.baselines or any(n.network.features for n in self.networks))
 
 
 def run(config: EvaluateConfig, workdir: str, checkpoint: str = '', tokeniser: str = '',
@@ -100,8 +107,8 @@ def run(config: EvaluateConfig, workdir: str, checkpoint: str = '', tokeniser: s
   folds_of = {protocol: protocols.make_folds(segments, protocol) for protocol in wanted}
   _write_run(config, workdir, first)
   rows = _rows_so_far(workdir, labels)
-  data = TransferData(views, pretrained)
-  table = _window_table(views['fixed']) if config.baselines or config.curve.baselines else None
+  table = _window_table(views['fixed']) if config.needs_table else None
+  data = TransferData(views, pretrained, table)
   for protocol, folds in folds_of.items():
     for name, method, source, seeds in _methods(config, protocol, data, table):
       _one(rows, workdir, labels, segments, protocol, folds, name, method, source, seeds, pretrained)

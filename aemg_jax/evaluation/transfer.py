@@ -11,16 +11,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from aemg_jax.data import batches as batches_lib
 from aemg_jax.data import loader, splits
-from aemg_jax.evaluation import sentence_windows
+from aemg_jax.evaluation import closed_form, sentence_windows
 from aemg_jax.evaluation.baselines import pool_windows
 from aemg_jax.evaluation.results import Predictions
+from aemg_jax.evaluation.window_table import WindowTable
 from aemg_jax.models import ClassifierConfig, WindowCNNConfig, build
 from aemg_jax.models.heads import Embedder
 from aemg_jax.sentences.cache import Prepared
+from aemg_jax.signal import features as features_lib
 from aemg_jax.training import loop, parallel, state
 from aemg_jax.training.augment import AugmentConfig
 from aemg_jax.training.checkpoints import params_hash
@@ -28,7 +29,7 @@ from aemg_jax.training.optim import OptimConfig, make_tx
 from aemg_jax.training.tasks.supervised import SupervisedTask
 
 STARTS = ('scratch', 'checkpoint')
-TUNES = ('all', 'head', 'lda', 'all_then_lda')
+TUNES = ('all', 'head', *closed_form.HEADS, *(f'all_then_{name}' for name in closed_form.HEADS))
 _FORWARD_ROWS = 1024
 
 
@@ -39,9 +40,16 @@ class Pretrained(NamedTuple):
 
 
 class TransferData(NamedTuple):
-  """What a network needs of a run: prepared sets by scale ('session', 'fixed'), and a checkpoint."""
+  """What a network needs of a run.
+
+  Attributes:
+    views: prepared sets by scale ('session', 'fixed').
+    pretrained: a checkpoint.
+    table: of the set's windows, for networks that put classical features beside the encoder's.
+  """
   views: dict[str, Prepared]
   pretrained: Pretrained | None
+  table: WindowTable | None = None
 
   @property
   def scale_of_everybody(self) -> bool:
@@ -60,12 +68,13 @@ class TransferMethod:
     centre: features minus the 'training' subjects' mean or each 'session's own (transductive).
     align: turn each wearer's electrode ring to the training wearers' (unlabelled target data).
     start: 'scratch' or 'checkpoint'.
-    tune: 'all' parameters, only the 'head', a closed-form LDA on the frozen encoder ('lda'), or on the
-      encoder after all parameters were trained ('all_then_lda').
+    tune: 'all' parameters, only the 'head', a closed-form head on the frozen encoder ('lda', 'ridge',
+      'prototypes'), or on the encoder after all parameters were trained ('all_then_lda', ...).
     optim, steps, batch_size: of the fold's training.
     augment, smoothing, slot_share: see the supervised task.
     whole_sentence: score a repetition from whole sentences; else from its windows.
-    shrinkage: of the LDA.
+    shrinkage: of the LDA and the ridge, see `closed_form`.
+    features: names of `signal.features.FEATURES` beside the encoder's vector; closed-form heads only.
   """
   model: ClassifierConfig | WindowCNNConfig = ClassifierConfig()
   view: str = 'fixed'
@@ -81,6 +90,7 @@ class TransferMethod:
   slot_share: float = 0.0
   whole_sentence: bool = True
   shrinkage: float = 0.01
+  features: tuple[str, ...] = ()
 
   def __post_init__(self):
     for name, known in (('start', STARTS), ('tune', TUNES), ('centre', batches_lib.CENTRES)):
@@ -91,6 +101,18 @@ class TransferMethod:
     if not network and (self.start == 'checkpoint' or self.tune != 'all'):
       raise ValueError(f'TransferMethod.model: got {type(self.model).__name__}, expected a '
                        'ClassifierConfig to start from a checkpoint or to freeze an encoder')
+    for name in self.features:
+      features_lib.feature(name)
+    if self.features and not self.closed_head:
+      raise ValueError(f'TransferMethod.features: got {self.features!r} with tune {self.tune!r}, '
+                       'expected () without a closed-form head')
+    if not 0 <= self.shrinkage < 1:
+      raise ValueError(f'TransferMethod.shrinkage: got {self.shrinkage!r}, expected within [0, 1)')
+
+  @property
+  def closed_head(self) -> str:
+    """Name of the closed-form head, '' where the head is trained."""
+    return self.tune.removeprefix('all_then_') if self.tune not in ('all', 'head') else ''
 
   @property
   def transductive(self) -> bool:
@@ -111,14 +133,18 @@ class TransferMethod:
     """Trains for the fold; the result predicts rows under any centre of their sessions."""
     method = dataclasses.replace(
         self, model=dataclasses.replace(self.model, classes=len(data.views[self.view].labels)))
-    if self.tune == 'lda':
-      encoder = (self._encoder(data) if self.start == 'checkpoint'
-                 else _random_encoder(method.model, data.views[self.view], seed))
-      return method._fit_lda(data, fold, centre, encoder)
-    params = method._train(data, fold, centre, seed)
-    if self.tune == 'all_then_lda':
-      return method._fit_lda(data, fold, centre, params['encoder'])
-    return functools.partial(method._predict_rows, data.views[self.view], params)
+    prepared = data.views[self.view]
+    if self.tune in closed_form.HEADS:
+      encoder = self._encoder(data) if self.start == 'checkpoint' else _random_encoder(
+          method.model, prepared, seed)
+    else:
+      params = method._train(data, fold, centre, seed)
+      if not self.closed_head:
+        return functools.partial(method._predict_rows, prepared, params)
+      encoder = params['encoder']
+    embed = functools.partial(_apply, Embedder(method.model), {'encoder': encoder})
+    vectors = closed_form.WindowVectors(prepared, embed, self.features, data.table)
+    return closed_form.fit(self.closed_head, self.shrinkage, vectors, fold, centre)
 
   def _predict_rows(self, prepared: Prepared, params, rows, centre) -> Predictions:
     forward = _LogProb(self.model)
@@ -165,32 +191,6 @@ class TransferMethod:
     if params_hash(data.pretrained.encoder) != data.pretrained.hash:
       raise ValueError('the checkpoint changed in memory: a fold would not start from its own parameters')
     return jax.tree.map(np.copy, data.pretrained.encoder)
-
-  def _fit_lda(self, data: TransferData, fold: splits.Fold, centre, encoder):
-    """Embeddings of single windows -> LDA."""
-    prepared = data.views[self.view]
-    embed = functools.partial(_apply, Embedder(self.model), {'encoder': encoder})
-    half = prepared.config.word.slot_samples // 2
-    parts = [sentence_windows.map_windows(prepared, rows, centre, embed, stride=half)
-             for rows in (fold.train, fold.calibration) if rows]
-    if len(parts) == 2:
-      repeat = max(1, round(len(parts[0][0]) / len(parts[1][0])))
-      parts[1] = tuple(np.tile(x, (repeat,) + (1,) * (x.ndim - 1)) for x in parts[1])
-    segment = np.concatenate([p[0] for p in parts])
-    feature_wd = np.concatenate([p[2] for p in parts])
-    lda = LinearDiscriminantAnalysis(solver='lsqr', shrinkage=self.shrinkage)
-    lda.fit(feature_wd, prepared.segments['label'][segment])
-    return functools.partial(_predict_lda, prepared, embed, lda)
-
-
-def _predict_lda(prepared: Prepared, embed, lda: LinearDiscriminantAnalysis, rows, centre) -> Predictions:
-  """A repetition is the mean log probability of its windows."""
-  segment_w, start_w, test_wd = sentence_windows.map_windows(prepared, rows, centre, embed)
-  log_prob_wk = np.full((len(test_wd), len(prepared.labels)), -80.0, np.float32)
-  log_prob_wk[:, lda.classes_] = np.maximum(lda.predict_log_proba(test_wd), -80.0)
-  segment_rows = np.unique([row.segment for row in rows]).astype(np.int32)
-  return Predictions(segment_w, start_w, log_prob_wk, segment_rows,
-                     pool_windows(log_prob_wk, segment_w, segment_rows, 'mean_log_prob'))
 
 
 @dataclasses.dataclass(frozen=True)

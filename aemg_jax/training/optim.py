@@ -10,6 +10,7 @@ import optax
 
 PyTree = Any
 SCHEDULES = ('cosine', 'wsd', 'constant', 'stairs')
+_AFTER_BLOCKS = ('unplace', 'word', 'word_norm')  # of the sentence encoder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,9 @@ class OptimConfig:
     weight_decay: decoupled; only on leaves of two or more axes whose path holds no `no_decay` name.
     no_decay: parts of parameter names that are never decayed (biases keep two axes under nn.scan).
     groups: parameters with their own weight decay or rate; the first that fits counts.
+    layer_decay: factor of the rate from each layer of 'encoder' to the one below: its last block keeps
+      the rate times this, what lies before block 0 that to the power of blocks + 1; what comes after
+      the blocks, and all other modules, keep the rate. 1 is off (Clark et al. 2020, section 3.2).
     clip_norm: global norm of the gradient; 0 is off.
     frozen: top-level parameter names (modules) that are never changed.
     average_decay: of a moving average of the parameters, which evaluations and checkpoints'
@@ -64,6 +68,7 @@ class OptimConfig:
   weight_decay: float = 0.0
   no_decay: tuple[str, ...] = ('bias', 'scale', 'norm', 'embed', 'table', 'token')
   groups: tuple[GroupConfig, ...] = ()
+  layer_decay: float = 1.0
   clip_norm: float = 0.0
   frozen: tuple[str, ...] = ()
   average_decay: float = 0.0
@@ -83,6 +88,8 @@ class OptimConfig:
     for name in ('warmup_steps', 'decay_steps', 'weight_decay', 'clip_norm', 'end_value'):
       if not getattr(self, name) >= 0:
         raise ValueError(f'OptimConfig.{name}: got {getattr(self, name)}, expected 0 or more')
+    if not 0 < self.layer_decay <= 1:
+      raise ValueError(f'OptimConfig.layer_decay: got {self.layer_decay}, expected within (0, 1]')
     for name in ('b1', 'b2', 'average_decay'):
       if not 0 <= getattr(self, name) < 1:
         raise ValueError(f'OptimConfig.{name}: got {getattr(self, name)}, expected within [0, 1)')
@@ -139,6 +146,8 @@ def make_tx(config: OptimConfig, total_steps: int) -> optax.GradientTransformati
     parts.append(optax.add_decayed_weights(value, functools.partial(decay_mask, config, value=value)))
   for i, group in enumerate(config.groups):
     parts.append(optax.masked(optax.scale(group.rate), functools.partial(_group_mask, config, i)))
+  if config.layer_decay < 1:
+    parts.append(optax.stateless(functools.partial(_layer_scaled, config.layer_decay)))
   parts.append(optax.scale_by_learning_rate(learning_rate(config, total_steps)))
   tx = optax.chain(*parts)
   if config.frozen:
@@ -194,6 +203,24 @@ def _group_mask(config: OptimConfig, i: int, params: PyTree) -> PyTree:
     raise ValueError(f'OptimConfig.groups: no parameter begins with {config.groups[i].path!r} '
                      f'(or all are in an earlier group), expected among {sorted(params)}')
   return mask
+
+
+def _layer_scaled(decay: float, updates: PyTree, params: PyTree | None = None) -> PyTree:
+  """Updates times `decay` to the power of the layers of the encoder above them."""
+  del params
+  names = [_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(updates)]
+  blocks = {name.split('/')[2] for name in names if name.startswith('encoder/blocks/block_')}
+  if not blocks:
+    raise ValueError(f"OptimConfig.layer_decay: got {decay}, but nothing begins with 'encoder/blocks/block_'")
+
+  def scaled(path, update):
+    top, *rest = _name(path).split('/')
+    if top != 'encoder' or rest[0] in _AFTER_BLOCKS or rest[:2] == ['blocks', 'norm']:
+      return update
+    below = int(rest[1].removeprefix('block_')) if rest[0] == 'blocks' else -1
+    return update * decay**(len(blocks) - below)
+
+  return jax.tree_util.tree_map_with_path(scaled, updates)
 
 
 def _name(path) -> str:

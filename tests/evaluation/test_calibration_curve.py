@@ -167,6 +167,7 @@ def test_a_network_is_trained_once_and_asked_at_every_length(tmp_path):
     (lambda: CurveConfig(seconds=(2.0, 0.0)), 'CurveConfig.seconds'),
     (lambda: CurveConfig(baselines=('lda-hudgins',)), "got 'lda-hudgins', expected one that centres"),
     (lambda: CurveNetwork('x', TransferMethod(view='session', centre='session')), "got view 'session'"),
+    (lambda: CurveNetwork('x', TransferMethod(centre='session', tune='lda', features=('ls4',))), 'got features'),
     (lambda: CurveNetwork('x', TransferMethod()), "centre 'training', expected 'fixed' and 'session'")])
 def test_curves_that_cannot_be(make, message):
   """Catches: a network whose scale or mean has seen all of the target before its first second."""

@@ -77,6 +77,24 @@ def test_groups_have_their_own_decay_and_rate():
     _update(optim.OptimConfig(groups=(optim.GroupConfig('encodr'),)))
 
 
+def test_lower_layers_move_less():
+  """Catches: layers counted from below, an embedding at the rate of block 0, a decayed head, final norm
+  or layer after the blocks, a rate that weight decay escapes."""
+  leaf = {'kernel': jnp.ones((2, 2))}
+  blocks = {f'block_{i}': leaf for i in range(3)} | {'norm': leaf}
+  params = {'encoder': {'place': leaf, 'blocks': blocks, 'word': leaf}, 'head': leaf,
+            'decoder': {'blocks': blocks}}
+  config = optim.OptimConfig(learning_rate=1.0, schedule='constant', weight_decay=1.0,
+                             layer_decay=0.5, no_decay=())
+  got = jax.tree.map(lambda u: float(u[0, 0]), _update(config, params=params))
+  below = [got['encoder']['place'], *(got['encoder']['blocks'][f'block_{i}'] for i in range(3))]
+  assert [x['kernel'] for x in below] == [-1 / 16, -1 / 8, -1 / 4, -1 / 2]
+  above = got['encoder']['blocks']['norm'], got['encoder']['word'], got['head'], got['decoder']
+  assert set(jax.tree.leaves(above)) == {-1.0}
+  with pytest.raises(ValueError, match="layer_decay: got 0.5, but nothing begins with 'encoder/bl"):
+    _update(optim.OptimConfig(layer_decay=0.5))
+
+
 @pytest.mark.heavy
 def test_average_is_the_mean_and_then_moves():
   """Catches: an average that never leaves the random start, or that trains on itself."""
@@ -127,7 +145,7 @@ def test_equal_settings_give_one_object():
     (dict(clip_norm=-1.0), 'clip_norm'), (dict(warmup_steps=10), 'warmup_steps'),
     (dict(schedule='wsd'), 'decay_steps'), (dict(decay_steps=3), 'decay_steps'),
     (dict(schedule='wsd', decay_steps=9, warmup_steps=2), 'decay_steps'),
-    (dict(average_decay=1.0), 'average_decay'),
+    (dict(average_decay=1.0), 'average_decay'), (dict(layer_decay=0.0), 'layer_decay'),
 ])
 def test_wrong_settings_name_the_field(kwargs, field):
   """Catches: a run that trains at rate 0 or for ever in warm-up."""

@@ -1,0 +1,159 @@
+"""Closed-form heads on vectors of single windows: a frozen encoder's, with classical features beside them.
+
+A head is fitted once per fold on labelled windows; a repetition is the mean log probability of its
+windows. `shrinkage` says the same of the LDA and the ridge: how much of tr(C) / D I is in the covariance.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import RidgeClassifier
+from sklearn.neighbors import NearestCentroid
+from sklearn.preprocessing import StandardScaler
+
+from aemg_jax.data import batches, montage, splits
+from aemg_jax.evaluation import sentence_windows
+from aemg_jax.evaluation.baselines import pool_windows
+from aemg_jax.evaluation.results import Predictions
+from aemg_jax.evaluation.window_table import WindowTable
+from aemg_jax.sentences.cache import Prepared
+from aemg_jax.sentences.words import Words
+
+LEAST_LOG_PROB = -80.0  # what a window may say at most against a label
+RIDGE_FLOOR = 0.01  # of the probability that a least-squares score stands for
+
+
+class Head(NamedTuple):
+  """classes: [k] labels that trained. log_prob: [W, D] vectors -> [W, k]."""
+  classes: np.ndarray
+  log_prob: Callable[[np.ndarray], np.ndarray]
+
+
+def _lda(vector_wd: np.ndarray, label_w: np.ndarray, shrinkage: float) -> Head:
+  """Gaussian classes of one covariance C <- (1 - s) C + s tr(C) / D I."""
+  model = LinearDiscriminantAnalysis(solver='lsqr', shrinkage=shrinkage).fit(vector_wd, label_w)
+  return Head(model.classes_, model.predict_log_proba)
+
+
+def _ridge(vector_wd: np.ndarray, label_w: np.ndarray, shrinkage: float) -> Head:
+  """Least squares on one column of -1 and 1 a class: (1 + score) / 2 estimates the class's probability.
+
+  The scores of all classes sum to 2 - K, so these estimates sum to 1 before the floor.
+  """
+  penalty = shrinkage / (1 - shrinkage) * len(label_w) * vector_wd.var(0, dtype=np.float64).mean()
+  model = RidgeClassifier(alpha=penalty).fit(vector_wd, label_w)
+
+  def log_prob(vector_wd):
+    share_wk = (1 + model.decision_function(vector_wd)) / 2
+    if share_wk.ndim == 1:  # two classes: one score, of the second
+      share_wk = np.stack([1 - share_wk, share_wk], 1)
+    share_wk = np.maximum(share_wk, RIDGE_FLOOR)
+    return np.log(share_wk / share_wk.sum(1, keepdims=True))
+
+  return Head(model.classes_, log_prob)
+
+
+def _prototypes(vector_wd: np.ndarray, label_w: np.ndarray, shrinkage: float) -> Head:
+  """The nearest class mean, each column in units of its deviation within classes. No shrinkage."""
+  del shrinkage
+  model = NearestCentroid().fit(vector_wd, label_w)
+
+  def log_prob(vector_wd):
+    score_wk = model.decision_function(vector_wd)  # minus squared distances
+    if score_wk.ndim == 1:  # two classes: the second's less the first's
+      score_wk = np.stack([np.zeros_like(score_wk), score_wk], 1)
+    return special.log_softmax(score_wk / 2, axis=1)
+
+  return Head(model.classes_, log_prob)
+
+
+HEADS: dict[str, Callable[[np.ndarray, np.ndarray, float], Head]] = {
+    'lda': _lda,
+    'ridge': _ridge,
+    'prototypes': _prototypes,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class WindowVectors:
+  """What a head reads of a window.
+
+  Attributes:
+    prepared: the set.
+    embed: words with leading b -> [b, d].
+    features: names of `signal.features.FEATURES` put beside that; () is none.
+    table: gives them, in the device's unit. They are centred and turned as the words are.
+  """
+  prepared: Prepared
+  embed: Callable[[Words], np.ndarray]
+  features: tuple[str, ...] = ()
+  table: WindowTable | None = None
+
+  def __call__(self, rows: Sequence[splits.Row], centre: batches.Centre,
+               stride: int = sentence_windows.STRIDE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[W] segment, [W] first sample and [W, D] vector of all windows of crops."""
+    segment_w, start_w, vector_wd = sentence_windows.map_windows(
+        self.prepared, rows, centre, self.embed, stride)
+    if not self.features:
+      return segment_w, start_w, vector_wd
+    if self.table is None:
+      raise ValueError(f'TransferMethod.features: got {self.features!r} without a table of windows, '
+                       'expected TransferData.table')
+    index_w = self.table.rows(rows, stride)
+    table_segment_w, table_start_w = (column[index_w] for column in self.table.windows(stride))
+    if not (np.array_equal(table_segment_w, segment_w) and np.array_equal(table_start_w, start_w)):
+      raise ValueError(f'{self.prepared.path}: the table of windows is of another set or window length')
+    feature_wf = self.table.gather(self.features, stride, index_w, centre.transductive)
+    return segment_w, start_w, np.concatenate([vector_wd, self._turned(feature_wf, segment_w, centre)], 1)
+
+  def _turned(self, feature_wf: np.ndarray, segment_w: np.ndarray, centre: batches.Centre) -> np.ndarray:
+    """Features with each session's channels in the frame; a turn that leaves a place empty is left out."""
+    worn = centre.worn
+    if centre.element_s is None or (montage.elements(worn) == montage.ABSENT).any():
+      return feature_wf
+    element_w = centre.element_s[np.asarray(self.prepared.segments['session_index'])[segment_w]]
+    real_c = np.flatnonzero(worn.valid_c)  # padding is not in the table
+    turned_wf = np.empty_like(feature_wf)
+    for element in np.unique(element_w):
+      perm_c = np.searchsorted(real_c, montage.elements(worn)[element][real_c])
+      mine = element_w == element
+      turned_wf[mine] = feature_wf[mine][:, self.table.turned_columns(self.features, perm_c)]
+    return turned_wf
+
+
+def fit(name: str, shrinkage: float, vectors: WindowVectors, fold: splits.Fold,
+        centre: batches.Centre) -> Callable[[Sequence[splits.Row], batches.Centre], Predictions]:
+  """Fits a head of HEADS on the fold's train and calibration windows, half a slot apart.
+
+  With both, the calibration windows are repeated to weigh as much as the source. With classical
+  features every column is standardised by the training windows: shrinkage knows no units.
+
+  Returns:
+    A function that predicts rows under any centre of their sessions.
+  """
+  half = vectors.prepared.config.word.slot_samples // 2
+  parts = [vectors(rows, centre, half) for rows in (fold.train, fold.calibration) if rows]
+  if len(parts) == 2:
+    repeat = max(1, round(len(parts[0][0]) / len(parts[1][0])))
+    parts[1] = tuple(np.tile(x, (repeat,) + (1,) * (x.ndim - 1)) for x in parts[1])
+  segment_w = np.concatenate([p[0] for p in parts])
+  vector_wd = np.concatenate([p[2] for p in parts])
+  scaler = StandardScaler().fit(vector_wd) if vectors.features else None
+  vector_wd = vector_wd if scaler is None else scaler.transform(vector_wd)
+  head = HEADS[name](vector_wd, vectors.prepared.segments['label'][segment_w], shrinkage)
+  return functools.partial(_predict, vectors, head, scaler)
+
+
+def _predict(vectors: WindowVectors, head: Head, scaler: StandardScaler | None, rows, centre) -> Predictions:
+  segment_w, start_w, vector_wd = vectors(rows, centre)
+  vector_wd = vector_wd if scaler is None else scaler.transform(vector_wd)
+  log_prob_wk = np.full((len(vector_wd), len(vectors.prepared.labels)), LEAST_LOG_PROB, np.float32)
+  log_prob_wk[:, head.classes] = np.maximum(head.log_prob(vector_wd), LEAST_LOG_PROB)
+  segment_rows = np.unique([row.segment for row in rows]).astype(np.int32)
+  return Predictions(segment_w, start_w, log_prob_wk, segment_rows,
+                     pool_windows(log_prob_wk, segment_w, segment_rows, 'mean_log_prob'))
