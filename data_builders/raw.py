@@ -1,10 +1,11 @@
 """Raw files from directories, zips and tars, read as if the archives were hostile."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import hashlib
 import lzma
 import os
+import posixpath
 import re
 import shutil
 import stat
@@ -79,6 +80,23 @@ def find_files(folders: Sequence[str], pattern: str, expected: str) -> list[Job]
   if not jobs:
     raise ValueError(f'{", ".join(map(os.fspath, folders))}: holds no {expected}')
   return [jobs[name] for name in sorted(jobs)]
+
+
+def read_along(jobs: Sequence[Job], paths: Callable[[Job], Sequence[str]]) -> list[Job]:
+  """`jobs` and the files that are read along with them, each once, for a checksum over all.
+
+  Args:
+    jobs: whose names end as their paths do.
+    paths: where such files of a job would lie; those that are missing are left out.
+  """
+  files = {os.path.normpath(job.path): job for job in jobs}
+  for job in jobs:
+    for path in map(os.path.normpath, paths(job)):
+      if path not in files and os.path.isfile(path):
+        place = os.path.relpath(path, os.path.dirname(job.path)).replace(os.sep, '/')
+        name = posixpath.normpath(posixpath.join(posixpath.dirname(job.name), place))
+        files[path] = Job(name, path, os.path.getsize(path))
+  return list(files.values())
 
 
 def content_sha256(jobs: Sequence[Job]) -> str:

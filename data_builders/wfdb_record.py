@@ -14,6 +14,7 @@ import numpy as np
 from data_builders import optional
 from data_builders.counts import Counts, FormatError, pick, shorten
 from data_builders.jobs import Job
+from data_builders.raw import read_along
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_LINE_BYTES = 512  # wfdb's patterns are slow on long lines
@@ -71,13 +72,7 @@ def record_jobs(files: Sequence[Job]) -> list[Job]:
 
 def record_files(jobs: Sequence[Job]) -> list[Job]:
   """The headers of `record_jobs` and their samples, for a checksum over both."""
-  files = []
-  for job in jobs:
-    files.append(job)
-    if job.path.endswith('.hea') and os.path.isfile(samples_file(job.path)):
-      files.append(dataclasses.replace(job, name=samples_file(job.name),
-                                       path=samples_file(job.path)))
-  return files
+  return read_along(jobs, lambda job: [samples_file(job.path)])
 
 
 def samples_file(path: str) -> str:

@@ -32,5 +32,8 @@ class Builder(RecordBuilder):
   def _jobs(self, folders):
     return parser.find_jobs(folders)
 
+  def _raw_files(self, jobs):
+    return parser.raw_files(jobs)
+
   def _parser(self):
     return parser.parse

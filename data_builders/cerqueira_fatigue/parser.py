@@ -6,7 +6,6 @@ fatigue lies in `self_perceived_fatigue_index/subject_N/trial_K.csv`: time in s 
 """
 
 from collections.abc import Sequence
-import itertools
 import os
 import re
 
@@ -18,7 +17,7 @@ from data_builders.cerqueira_fatigue import levels
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_TIME, BAD_VALUE, CONSTANT_CHANNEL, MISSING_LABEL, NOT_ALIGNED,
     TOO_SHORT, UNKNOWN_FILE, Job, Reject, Unusable)
-from data_builders.raw import find_files
+from data_builders.raw import find_files, read_along
 
 NAME = 'cerqueira_fatigue'
 LICENCE = 'CC BY 4.0'
@@ -58,6 +57,11 @@ def find_jobs(folders: Sequence[str]) -> list[Job]:
   return sorted(jobs, key=lambda job: (record_id(job.name), job.name))
 
 
+def raw_files(jobs: Sequence[Job]) -> list[Job]:
+  """The trials and their levels of fatigue, for a checksum over all of them."""
+  return read_along(jobs, _label_paths)
+
+
 def record_id(name: str) -> str:
   """'sEMG_data/subject_3/trial_7.csv' -> 'subject03/trial07'; '' for another name."""
   match = _FILE.fullmatch(name)
@@ -79,14 +83,14 @@ def _record(job: Job) -> Record:
   if not its_id:
     raise Unusable(UNKNOWN_FILE, f'expected subject_1 to subject_{N_SUBJECTS}, trial_1.csv to'
                    f' trial_{N_TRIALS}.csv')
-  subject, trial = (int(number) for number in _FILE.fullmatch(job.name).groups())
+  subject, trial = map(int, _FILE.fullmatch(job.name).groups())
   side = SIDES[(trial - 1) % 2]
   rows, columns = _read_trial(job, side)
   rows = _without_padding(rows)
   time_s = _clock(rows[:, ::2])
   signal_tc = rows[:, columns]
   _check_signal(signal_tc)
-  annotations = _levels(_label_path(job, subject, trial), time_s)
+  annotations = _levels(job, time_s)
   return Record(
       record_id=its_id, dataset=NAME, subject=f'subject_{subject}', session='1', repetition=-1,
       kind='emg', signal_tc=signal_tc, rate_hz=RATE_HZ, bandwidth_hz=RATE_HZ / 2,
@@ -160,18 +164,22 @@ def _check_signal(signal_tc: np.ndarray) -> None:
                    ' throughout, expected a signal')
 
 
-def _label_path(job: Job, subject: int, trial: int) -> str:
-  """The file of levels beside `sEMG_data`; its name begins with a capital for some subjects."""
-  top = job.path[:len(job.path) - len(job.name)]
-  its = f'subject_{subject}'
-  for folder, first in itertools.product((its, f'{its}/{its}'), 'tT'):
-    path = os.path.join(top, LABEL_FOLDER, folder, f'{first}rial_{trial}.csv')
-    if os.path.isfile(path):
-      return path
-  raise Unusable(MISSING_LABEL, f'no {LABEL_FOLDER}/{its}/trial_{trial}.csv, expected one')
+def _label_paths(job: Job) -> list[str]:
+  """Where the levels may lie, beside `sEMG_data`: the name has a capital for some subjects."""
+  match = _FILE.fullmatch(job.name)
+  if match is None:
+    return []
+  its = f'subject_{match[1]}'
+  top = os.path.join(job.path[:len(job.path) - len(job.name)], LABEL_FOLDER)
+  return [os.path.join(top, folder, f'{first}rial_{match[2]}.csv')
+          for folder in (its, f'{its}/{its}') for first in 'tT']
 
 
-def _levels(path: str, time_s: np.ndarray) -> tuple[Annotation, ...]:
+def _levels(job: Job, time_s: np.ndarray) -> tuple[Annotation, ...]:
+  paths = _label_paths(job)
+  path = next(filter(os.path.isfile, paths), '')
+  if not path:
+    raise Unusable(MISSING_LABEL, f'no {"/".join(paths[0].split(os.sep)[-3:])}, expected one')
   try:
     return levels.read_levels(path, time_s)
   except levels.NotAligned as error:

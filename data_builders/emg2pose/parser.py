@@ -22,7 +22,7 @@ from data_builders import hdf5, timestamps
 from data_builders.jobs import (
     BAD_FORMAT, BAD_VALUE, CONSTANT_CHANNEL, MISSING_FILE, MISSING_LABEL, TOO_SHORT, UNKNOWN_LABEL,
     Job, Reject)
-from data_builders.raw import find_files
+from data_builders.raw import find_files, read_along
 
 NAME = 'emg2pose'
 LICENCE = 'CC BY-NC-SA 4.0'
@@ -82,6 +82,11 @@ def find_jobs(folders: Sequence[str]) -> list[Job]:
       raise ValueError(f'{folder}: no {" or ".join(TABLES)} there or one folder up, expected the'
                        ' table of all recordings')
   return sorted(jobs, key=lambda job: record_id(job.name))
+
+
+def raw_files(jobs: Sequence[Job]) -> list[Job]:
+  """The recordings and the tables of what they are, for a checksum over all of them."""
+  return read_along(jobs, lambda job: [_table_path(os.path.dirname(job.path))])
 
 
 def record_id(name: str) -> str:

@@ -5,7 +5,6 @@ import functools
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_builders import wfdb_record
 from data_builders.common import Facts, RecordBuilder
 from data_builders.hyser import parser
 from data_builders.hyser.tasks import COMMON_NAMES, TASKS, Task
@@ -49,7 +48,7 @@ class Builder(RecordBuilder):
     return parser.find_jobs(self._task, folders)
 
   def _raw_files(self, jobs):
-    return wfdb_record.record_files(jobs)
+    return parser.raw_files(self._task, jobs)
 
   def _parser(self):
     return functools.partial(parser.parse, self._task.name)

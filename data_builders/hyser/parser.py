@@ -19,7 +19,7 @@ from data_builders.hyser.tasks import DIRECTIONS, TASKS, Task
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, MISSING_LABEL, TOO_SHORT, UNKNOWN_FILE, Job,
     Reject, Unusable)
-from data_builders.raw import find_files
+from data_builders.raw import find_files, read_along
 
 NAME = 'hyser'
 LICENCE = 'ODC-By 1.0'
@@ -51,6 +51,13 @@ def find_jobs(task: Task, folders: Sequence[str]) -> list[Job]:
                      f'subject*_session*/{prefix}_raw_*.{{hea,dat}}')
   jobs = wfdb_record.record_jobs(files)
   return sorted(jobs, key=lambda job: (record_id(task, job.name), job.name))
+
+
+def raw_files(task: Task, jobs: Sequence[Job]) -> list[Job]:
+  """Headers, samples and labels, for a checksum over all of them."""
+  beside = lambda job: [wfdb_record.samples_file(job.path)] + (
+      [_label_path(task, job)] if task.label_file else [])
+  return read_along(jobs, beside)
 
 
 def record_id(task: Task, name: str) -> str:
@@ -135,7 +142,7 @@ def _read_labels(task: Task, job: Job) -> list[int]:
   """The gesture, from 1, of each sample of the session; [] where names say it."""
   if not task.label_file:
     return []
-  path = os.path.join(os.path.dirname(job.path), task.label_file)
+  path = _label_path(task, job)
   if not os.path.isfile(path):
     raise Unusable(MISSING_LABEL, f'no {task.label_file} beside it, expected one')
   with open(path, 'rb') as f:
@@ -149,6 +156,10 @@ def _read_labels(task: Task, job: Job) -> list[int]:
       raise Unusable(BAD_VALUE, f'{task.label_file} holds {word[:20]!r}, expected numbers from 1'
                      f' to {len(task.label_names)}')
   return [int(word) for word in words]
+
+
+def _label_path(task: Task, job: Job) -> str:
+  return os.path.join(os.path.dirname(job.path), task.label_file)
 
 
 def _read_signal(job: Job) -> tuple[np.ndarray, str, tuple[float, ...]]:

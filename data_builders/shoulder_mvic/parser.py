@@ -6,6 +6,7 @@ of that force. `Borg data/borg_data.csv` beside it has the ratings of the loaded
 """
 
 from collections.abc import Sequence
+import dataclasses
 import io
 import os
 import re
@@ -16,7 +17,7 @@ import numpy as np
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, MISSING_FILE, MISSING_LABEL, TOO_SHORT,
     UNKNOWN_FILE, Job, Reject, Unusable)
-from data_builders.raw import find_files
+from data_builders.raw import find_files, read_along
 from data_builders.shoulder_mvic import borg
 
 NAME = 'shoulder_mvic'
@@ -25,6 +26,7 @@ LABEL_NAMES = ('internal rotation', 'external rotation')
 N_SUBJECTS = 34
 MUSCLES = ('anterior deltoid', 'infraspinatus', 'latissimus dorsi', 'pectoralis major',
            'posterior deltoid', 'upper trapezius')
+FILES = tuple(f'{muscle.replace(" ", "_")}.csv' for muscle in MUSCLES)
 N_CHANNELS = len(MUSCLES)
 RATE_HZ = 1000.0
 MIN_SAMPLES = 100
@@ -64,6 +66,14 @@ def find_jobs(folders: Sequence[str]) -> list[Job]:
       raise ValueError(f'{job.path}: {its_id} is there twice, also as {first_with[its_id].path},'
                        ' expected one copy of the set')
   return sorted(jobs.values(), key=lambda job: (record_id(job.name), job.name))
+
+
+def raw_files(jobs: Sequence[Job]) -> list[Job]:
+  """The files of all muscles and the table of ratings, for a checksum over all of them."""
+  named = [dataclasses.replace(job, name=f'{job.name}/EMG data/{os.path.basename(job.path)}')
+           for job in jobs]
+  return read_along(named, lambda job: [_borg_path(job), *(
+      os.path.join(os.path.dirname(job.path), file) for file in FILES)])
 
 
 def record_id(name: str) -> str:
@@ -119,11 +129,8 @@ def _record(job: Job) -> Record:
 
 def _ratings(job: Job, subject: str, task: str, n_samples: int) -> list[Annotation]:
   """Ratings as spans, cut at the end of the recording."""
-  root = job.path
-  for _ in range(5):  # .../EMG, IMU, and PPG data/TASK/Subject N/EMG data/MUSCLE.csv
-    root = os.path.dirname(root)
   try:
-    ratings = borg.read_ratings(os.path.join(root, *borg.FILE.split('/')), subject, task)
+    ratings = borg.read_ratings(_borg_path(job), subject, task)
   except borg.BorgError as error:
     raise Unusable(MISSING_LABEL, f'{borg.FILE}: {error}') from error
   spans = [(round(start_s * RATE_HZ), min(round(stop_s * RATE_HZ), n_samples), rating)
@@ -132,11 +139,17 @@ def _ratings(job: Job, subject: str, task: str, n_samples: int) -> list[Annotati
           if start < stop]
 
 
+def _borg_path(job: Job) -> str:
+  root = job.path
+  for _ in range(5):  # .../EMG, IMU, and PPG data/TASK/Subject N/EMG data/MUSCLE.csv
+    root = os.path.dirname(root)
+  return os.path.join(root, *borg.FILE.split('/'))
+
+
 def _read_signal(folder: str) -> np.ndarray:
   """The muscles [T, 6], float64."""
   columns = []
-  for muscle in MUSCLES:
-    file = f'{muscle.replace(" ", "_")}.csv'
+  for file in FILES:
     column = _read_column(os.path.join(folder, file), file)
     if columns and len(column) != len(columns[0]):
       raise Unusable(BAD_SIZE, f'{file} has {len(column)} samples, expected {len(columns[0])} as'

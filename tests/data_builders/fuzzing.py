@@ -253,10 +253,9 @@ def builder_target(name: str, folder: pathlib.Path) -> Target:
   builder = cls(config=config or cls.DEFAULT_BUILDER_CONFIG_NAME, data_dir=str(folder / 'none'),
                 raw_dirs=[str(copy)])  # some read their schema there
   jobs = builder._jobs([str(copy)])
-  # Of a set with several configurations, only the files beside those that this one reads.
-  tops = {pathlib.Path(job.path).parent for job in jobs}
-  files = {str(p.relative_to(copy)): p.read_bytes() for p in copy.rglob('*')
-           if p.is_file() and any(p.is_relative_to(top) for top in tops)}
+  # What this configuration reads: others would dilute the cases.
+  paths = sorted({pathlib.Path(job.path) for job in builder._raw_files(jobs)})
+  files = {str(path.relative_to(copy)): path.read_bytes() for path in paths}
   channels, dtype = builder._channels_and_dtype()
   shape = channels, str(dtype.__name__ if isinstance(dtype, type) else dtype)
   check = ParserCheck(builder._parser(), shape, frozenset(builder.LABEL_NAMES))

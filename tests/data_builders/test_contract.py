@@ -1,9 +1,11 @@
 """Every builder: conventions of TFDS, and records that are what the documentation says."""
 
 import contextlib
+import functools
 import importlib
 import json
 import pathlib
+import shutil
 
 from aemg_jax.records import validate
 from aemg_jax.sources import read_records
@@ -108,19 +110,38 @@ def test_any_number_of_workers_writes_the_same_bytes(row, pools, tmp_path, monke
   raw = None if row.generated else FOLDER / row.dataset / 'dummy_data'
   monkeypatch.setattr(intake, 'pool', pools)
   monkeypatch.setattr(intake, 'JOBS_PER_TASK', 1)
-  n_bytes = max(job.n_bytes for job in _jobs(row, raw))
+  n_bytes = max(job.n_bytes for job in _builder(row, raw)[1])
   monkeypatch.setattr(intake, 'BYTES_PER_SHARD', 2 * n_bytes)
   found = [_files(build_lib.build(row.name, str(tmp_path / str(workers)), raw, workers=workers,
                                   progress=False)) for workers in (1, 2, 4)]
   assert found[0] == found[1] == found[2]
 
 
-def _jobs(row: Row, raw: pathlib.Path | None):
+def _builder(row: Row, raw: pathlib.Path | None):
+  """The builder, and its jobs."""
   folders = [] if raw is None else [str(raw)]
   config = row.name.partition('/')[2]
   cls = build_lib.load_builder(row.dataset)
   builder = cls(config=config or cls.DEFAULT_BUILDER_CONFIG_NAME, raw_dirs=folders)
-  return builder._jobs(folders)
+  return builder, builder._jobs(folders)
+
+
+RAW_ROWS = [row for row in ROWS if not row.generated]
+
+
+@pytest.mark.parametrize('row', RAW_ROWS, ids=[row.name for row in RAW_ROWS])
+def test_the_checksum_covers_every_file_that_is_read(row, tmp_path):
+  """Labels or channels in files of their own, which change and raw_sha256 does not."""
+  copy = tmp_path / 'raw'
+  shutil.copytree(FOLDER / row.dataset / 'dummy_data', copy)
+  builder, jobs = _builder(row, copy)
+  covered = {pathlib.Path(job.path).resolve() for job in builder._raw_files(jobs)}
+  parse = functools.partial(intake.parse_encoded, builder._parser(), builder._schema())
+  before = [parse(job) for job in jobs]
+  for path in copy.rglob('*'):
+    if path.is_file() and path.resolve() not in covered:
+      path.unlink()
+  assert [parse(job) for job in jobs] == before
 
 
 def test_dummy_data_are_what_their_script_writes(built, tmp_path):
