@@ -1,7 +1,7 @@
 """Linear discriminant analysis on classical features: the baselines to beat (METHOD 4 and 5.6)."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -93,6 +93,12 @@ class LdaBaseline:
     return self.predict_features(
         self.fit(table, fold), table, fold,
         lambda rows: table.gather(self.features, TEST_STRIDE, rows, self.centre))
+
+  def predict_lengths(self, table: WindowTable, fold: splits.Fold, seed: int,
+                      short_samples: Sequence[int]) -> tuple[Predictions, ...]:
+    """`predict` from the table's windows, then from shorter ones, fitted on each length anew."""
+    tables = (table, *(table.of_length(n) for n in short_samples))
+    return tuple(self.predict(of_length, fold, seed) for of_length in tables)
 
   def predict_features(self, fitted: FittedLda, table: WindowTable, fold: splits.Fold,
                        gather: Callable[[np.ndarray], np.ndarray]) -> Predictions:

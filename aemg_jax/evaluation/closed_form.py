@@ -95,23 +95,27 @@ class WindowVectors:
   table: WindowTable | None = None
 
   def __call__(self, rows: Sequence[splits.Row], centre: batches.Centre,
-               stride: int = sentence_windows.STRIDE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """[W] segment, [W] first sample and [W, D] vector of all windows of crops."""
+               stride: int = sentence_windows.STRIDE,
+               window_samples: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[W] segment, [W] first sample and [W, D] vector of all windows of crops; 0 samples are a slot's."""
     segment_w, start_w, vector_wd = sentence_windows.map_windows(
-        self.prepared, rows, centre, self.embed, stride)
+        self.prepared, rows, centre, self.embed, stride, window_samples)
     if not self.features:
       return segment_w, start_w, vector_wd
     if self.table is None:
       raise ValueError(f'TransferMethod.features: got {self.features!r} without a table of windows, '
                        'expected TransferData.table')
-    index_w = self.table.rows(rows, stride)
-    table_segment_w, table_start_w = (column[index_w] for column in self.table.windows(stride))
+    table = self.table.of_length(window_samples) if window_samples else self.table
+    index_w = table.rows(rows, stride)
+    table_segment_w, table_start_w = (column[index_w] for column in table.windows(stride))
     if not (np.array_equal(table_segment_w, segment_w) and np.array_equal(table_start_w, start_w)):
       raise ValueError(f'{self.prepared.path}: the table of windows is of another set or window length')
-    feature_wf = self.table.gather(self.features, stride, index_w, centre.transductive)
-    return segment_w, start_w, np.concatenate([vector_wd, self._turned(feature_wf, segment_w, centre)], 1)
+    feature_wf = table.gather(self.features, stride, index_w, centre.transductive)
+    feature_wf = self._turned(table, feature_wf, segment_w, centre)
+    return segment_w, start_w, np.concatenate([vector_wd, feature_wf], 1)
 
-  def _turned(self, feature_wf: np.ndarray, segment_w: np.ndarray, centre: batches.Centre) -> np.ndarray:
+  def _turned(self, table: WindowTable, feature_wf: np.ndarray, segment_w: np.ndarray,
+              centre: batches.Centre) -> np.ndarray:
     """Features with each session's channels in the frame; a turn that leaves a place empty is left out."""
     worn = centre.worn
     if centre.element_s is None or (montage.elements(worn) == montage.ABSENT).any():
@@ -122,19 +126,19 @@ class WindowVectors:
     for element in np.unique(element_w):
       perm_c = np.searchsorted(real_c, montage.elements(worn)[element][real_c])
       mine = element_w == element
-      turned_wf[mine] = feature_wf[mine][:, self.table.turned_columns(self.features, perm_c)]
+      turned_wf[mine] = feature_wf[mine][:, table.turned_columns(self.features, perm_c)]
     return turned_wf
 
 
 def fit(name: str, shrinkage: float, vectors: WindowVectors, fold: splits.Fold,
-        centre: batches.Centre) -> Callable[[Sequence[splits.Row], batches.Centre], Predictions]:
+        centre: batches.Centre) -> Callable[..., Predictions]:
   """Fits a head of HEADS on the fold's train and calibration windows, half a slot apart.
 
   With both, the calibration windows are repeated to weigh as much as the source. With classical
   features every column is standardised by the training windows: shrinkage knows no units.
 
   Returns:
-    A function that predicts rows under any centre of their sessions.
+    A function that predicts rows under any centre of their sessions, from shorter windows if it is told so.
   """
   half = vectors.prepared.config.word.slot_samples // 2
   parts = [vectors(rows, centre, half) for rows in (fold.train, fold.calibration) if rows]
@@ -149,8 +153,9 @@ def fit(name: str, shrinkage: float, vectors: WindowVectors, fold: splits.Fold,
   return functools.partial(_predict, vectors, head, scaler)
 
 
-def _predict(vectors: WindowVectors, head: Head, scaler: StandardScaler | None, rows, centre) -> Predictions:
-  segment_w, start_w, vector_wd = vectors(rows, centre)
+def _predict(vectors: WindowVectors, head: Head, scaler: StandardScaler | None, rows, centre,
+             window_samples: int = 0) -> Predictions:
+  segment_w, start_w, vector_wd = vectors(rows, centre, window_samples=window_samples)
   vector_wd = vector_wd if scaler is None else scaler.transform(vector_wd)
   log_prob_wk = np.full((len(vector_wd), len(vectors.prepared.labels)), LEAST_LOG_PROB, np.float32)
   log_prob_wk[:, head.classes] = np.maximum(head.log_prob(vector_wd), LEAST_LOG_PROB)

@@ -15,6 +15,7 @@ from aemg_jax import config as config_lib
 from aemg_jax.data import splits
 from aemg_jax.evaluation import (
     baselines, calibration_curve, codebook, protocols, results, showcase)
+from aemg_jax.evaluation import delays as delays_lib
 from aemg_jax.evaluation import report as report_lib
 from aemg_jax.evaluation.transfer import Pretrained, TransferData, TransferMethod
 from aemg_jax.evaluation.window_table import WindowTable
@@ -47,6 +48,7 @@ class EvaluateConfig:
     probe_protocol: the protocol whose folds measure the codebook; empty measures none.
     synthetic: the data come from a generator, and the report says so.
     curve: accuracy against seconds of unlabelled data.
+    delays: accuracy against decision delay, of every row from its stored predictions.
   """
   title: str
   views: tuple[View, ...]
@@ -57,6 +59,7 @@ class EvaluateConfig:
   probe_protocol: str = 'loso'
   synthetic: bool = False
   curve: calibration_curve.CurveConfig = calibration_curve.CurveConfig()
+  delays: delays_lib.DelayConfig = delays_lib.DelayConfig()
 
   def __post_init__(self):
     names = [view.name for view in self.views]
@@ -69,6 +72,10 @@ class EvaluateConfig:
     missing = sorted(set(needed) - set(names))
     if missing or len(set(names)) < len(names):
       raise ValueError(f'EvaluateConfig.views: got {names}, expected each of {sorted(set(needed))} once')
+    known = [*self.baselines, *(n.name for n in self.networks)]
+    for name in self.delays.short:
+      if name not in known:
+        raise ValueError(f'DelayConfig.short: got {name!r}, expected some of {known}')
     kinds = [p.kind for p in self.protocols]
     if self.protocols and self.probe_protocol and self.probe_protocol not in kinds:
       raise ValueError(f'EvaluateConfig.probe_protocol: got {self.probe_protocol!r}, expected one of {kinds}')
@@ -111,7 +118,7 @@ def run(config: EvaluateConfig, workdir: str, checkpoint: str = '', tokeniser: s
   data = TransferData(views, pretrained, table)
   for protocol, folds in folds_of.items():
     for name, method, source, seeds in _methods(config, protocol, data, table):
-      _one(rows, workdir, labels, segments, protocol, folds, name, method, source, seeds, pretrained)
+      _one(rows, workdir, first, config.delays, protocol, folds, name, method, source, seeds, pretrained)
   if config.curve.seconds:
     calibration_curve.run(config.curve, workdir, data, table, config.seeds, pretrained.hash if pretrained else None)
   if tokeniser and config.probe_protocol:
@@ -130,26 +137,34 @@ def _methods(config: EvaluateConfig, protocol, data: TransferData, table: Window
       yield network.name, network.network, data, config.seeds
 
 
-def _one(rows, workdir, labels, segments, protocol, folds, name, method, source, seeds, pretrained):
-  """One row, unless the same one is there: same method, settings, split, seeds and checkpoint."""
+def _one(rows, workdir, prepared: cache.Prepared, wanted: delays_lib.DelayConfig, protocol, folds, name,
+         method, source, seeds, pretrained):
+  """One row, unless the same one is there: same method, settings, split, seeds, checkpoint and lengths."""
   uses_checkpoint = getattr(method, 'start', '') == 'checkpoint'
   checkpoint_hash = pretrained.hash if uses_checkpoint and pretrained else None
   settings = {'method': config_lib.as_plain(method), 'protocol': config_lib.as_plain(protocol)}
   identity = json.loads(json.dumps({
       'method': name, 'protocol': protocol.title, 'config': settings, 'seeds': list(seeds),
       'split_hash': splits.split_hash(folds), 'checkpoint_hash': checkpoint_hash}))
-  if any(all(row[k] == v for k, v in identity.items()) for row in rows):
+  short = wanted.short_samples(name, prepared.config)
+  files = delays_lib.prediction_files(workdir, f'{protocol.title}-{name}', seeds, prepared.config, short)
+  row = next((row for row in rows if all(row[k] == v for k, v in identity.items())), None)
+  if row is None or delays_lib.lacks(row, short):
+    run = delays_lib.WithShort(method, short) if short else method
+    row, by_seed = protocols.evaluate(name, run, source, prepared.segments, len(prepared.labels), protocol,
+                                      folds, seeds, checkpoint_hash, settings)
+    for (length, seed), path in files.items():
+      predictions = results.concatenate(run.found[length][seed]) if length in short else by_seed[seed]
+      results.save_predictions(path, predictions, prepared.segments)
+    logging.info('evaluate: %s %s: repetition %.1f %%, window %.1f %% (%.0f s)', protocol.title, name,
+                 100 * row['mean']['repetition'], 100 * row['mean']['window'], row['wall_s'])
+  elif delays_lib.measured(row, wanted) or not all(path.exists() for path in files.values()):
     logging.info('evaluate: %s %s is there already', protocol.title, name)
     return
-  row, by_seed = protocols.evaluate(name, method, source, segments, len(labels), protocol, folds,
-                                    seeds, checkpoint_hash, settings)
-  for seed, predictions in by_seed.items():
-    path = pathlib.Path(workdir) / 'predictions' / f'{protocol.title}-{name}-seed{seed}.npz'
-    results.save_predictions(path, predictions, segments)
+  if wanted.ms:
+    row['delays'] = delays_lib.measure(wanted, delays_lib.load(files), prepared.config, prepared.segments)
   rows[:] = [r for r in rows if (r['method'], r['protocol']) != (name, protocol.title)] + [row]
-  results.write_results(pathlib.Path(workdir) / RESULTS_FILE, labels, rows)
-  logging.info('evaluate: %s %s: repetition %.1f %%, window %.1f %% (%.0f s)', protocol.title, name,
-               100 * row['mean']['repetition'], 100 * row['mean']['window'], row['wall_s'])
+  results.write_results(pathlib.Path(workdir) / RESULTS_FILE, prepared.labels, rows)
 
 
 def _pretrained(checkpoint: str, config: EvaluateConfig) -> Pretrained | None:

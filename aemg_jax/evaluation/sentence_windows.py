@@ -13,7 +13,7 @@ _SEGMENTS_AT_ONCE = 32
 
 
 def map_windows(prepared: cache.Prepared, rows: Sequence[splits.Row], centre: batches.Centre,
-                fn: Callable[[Words], np.ndarray], stride: int = STRIDE):
+                fn: Callable[[Words], np.ndarray], stride: int = STRIDE, window_samples: int = 0):
   """fn over all windows of crops of segments, a few segments at a time so that memory stays flat.
 
   Args:
@@ -22,11 +22,16 @@ def map_windows(prepared: cache.Prepared, rows: Sequence[splits.Row], centre: ba
     centre: features minus this.
     fn: words with leading b -> [b, ...].
     stride: between windows, samples.
+    window_samples: fewer than a slot's, for words that end early; 0 is a slot's.
 
   Returns:
     segment_w, start_w int32, and fn's results concatenated.
   """
-  samples = prepared.config.word.slot_samples
+  word = prepared.config.word
+  samples = window_samples or word.slot_samples
+  if not word.min_valid <= samples <= word.slot_samples:
+    raise ValueError(f'windows: got {samples} samples, expected {word.min_valid} to {word.slot_samples}, as a '
+                     'word has')
   rate_hz = prepared.config.rectify.rate_hz
   length = prepared.meta['max_samples']
   starts = np.arange(0, max(length - samples, 0) + 1, stride, dtype=np.int32)
@@ -36,10 +41,7 @@ def map_windows(prepared: cache.Prepared, rows: Sequence[splits.Row], centre: ba
     segment_b = np.array([row.segment for row in chunk])
     segment_b = np.resize(segment_b, _SEGMENTS_AT_ONCE)  # one shape, one compilation
     rectified = prepared.rectified.read(segment_b)
-    words = sentence.tokenise_windows_batch(
-        rectified['signal_tc'], rectified['n_samples'], np.tile(starts, (_SEGMENTS_AT_ONCE, 1)),
-        cache.channels_of(prepared, segment_b), cache.rest_of(prepared, segment_b), prepared.config)
-    words = Words(*(np.asarray(x) for x in words))
+    words = _words(prepared, segment_b, rectified, starts, samples)
     inside_bw = np.zeros((_SEGMENTS_AT_ONCE, len(starts)), bool)
     for i, row in enumerate(chunk):
       low, high = splits.crop_samples(prepared.segments, row, rate_hz)
@@ -57,3 +59,23 @@ def map_windows(prepared: cache.Prepared, rows: Sequence[splits.Row], centre: ba
     raise ValueError(f'{prepared.path}: no window of {samples} samples in {len(rows)} crops, the '
                      f'first of {rows[0].record_id!r}, expected some')
   return np.concatenate(segment_parts), np.concatenate(start_parts), np.concatenate(out_parts)
+
+
+def _words(prepared: cache.Prepared, segment_b: np.ndarray, rectified, starts: np.ndarray,
+           samples: int) -> Words:
+  """Words of all windows, leading b and w."""
+  config, (b, w) = prepared.config, (len(segment_b), len(starts))
+  slot = config.word.slot_samples
+  if samples == slot:
+    words = sentence.tokenise_windows_batch(
+        rectified['signal_tc'], rectified['n_samples'], np.tile(starts, (b, 1)),
+        cache.channels_of(prepared, segment_b), cache.rest_of(prepared, segment_b), config)
+    return Words(*(np.asarray(x) for x in words))
+  padded_btc = np.pad(rectified['signal_tc'], ((0, 0), (0, slot), (0, 0)))
+  cut_bwpc = padded_btc[:, starts[:, None] + np.arange(slot)[None]]  # each a segment that ends early
+  segment_m = np.repeat(segment_b, w)
+  words = sentence.tokenise_windows_batch(
+      cut_bwpc.reshape(b * w, slot, -1), np.full(b * w, samples, np.int32), np.zeros((b * w, 1), np.int32),
+      cache.channels_of(prepared, segment_m), cache.rest_of(prepared, segment_m), config)
+  words = Words(*(np.asarray(x).reshape(b, w, *x.shape[2:]) for x in words))
+  return words._replace(onset_n=np.where(words.valid_n, starts[None, :, None], 0))

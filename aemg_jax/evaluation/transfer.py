@@ -121,16 +121,28 @@ class TransferMethod:
 
   def predict(self, data: TransferData, fold: splits.Fold, seed: int) -> Predictions:
     """Trains for the fold and predicts its test rows."""
+    return self.predict_lengths(data, fold, seed, ())[0]
+
+  def predict_lengths(self, data: TransferData, fold: splits.Fold, seed: int,
+                      short_samples: Sequence[int]) -> tuple[Predictions, ...]:
+    """`predict`, then the same model's predictions from windows of fewer samples than a slot has."""
+    if short_samples and isinstance(self.model, WindowCNNConfig):
+      raise ValueError('DelayConfig.short: got a WindowCNNConfig, which reads whole slots alone, expected '
+                       'a ClassifierConfig or a baseline')
     prepared = data.views[self.view]
     centre = batches_lib.make_centre(prepared, self.centre, _sessions(prepared, fold))
     if self.align and fold.train:
       centre = batches_lib.aligned(prepared, centre, [row.segment for row in fold.train],
                                    [row.segment for row in fold.calibration + fold.test])
-    return self.fitted(data, fold, centre, seed)(fold.test, centre)
+    predict = self.fitted(data, fold, centre, seed)
+    return tuple(predict(fold.test, centre, length) for length in (0, *short_samples))
 
   def fitted(self, data: TransferData, fold: splits.Fold, centre: batches_lib.Centre,
-             seed: int) -> Callable[[Sequence[splits.Row], batches_lib.Centre], Predictions]:
-    """Trains for the fold; the result predicts rows under any centre of their sessions."""
+             seed: int) -> Callable[..., Predictions]:
+    """Trains for the fold; the result predicts rows under any centre of their sessions.
+
+    It takes the rows, the centre and, for windows of fewer samples than a slot has, their number.
+    """
     method = dataclasses.replace(
         self, model=dataclasses.replace(self.model, classes=len(data.views[self.view].labels)))
     prepared = data.views[self.view]
@@ -146,12 +158,12 @@ class TransferMethod:
     vectors = closed_form.WindowVectors(prepared, embed, self.features, data.table)
     return closed_form.fit(self.closed_head, self.shrinkage, vectors, fold, centre)
 
-  def _predict_rows(self, prepared: Prepared, params, rows, centre) -> Predictions:
+  def _predict_rows(self, prepared: Prepared, params, rows, centre, window_samples: int = 0) -> Predictions:
     forward = _LogProb(self.model)
     segment_w, start_w, log_prob_wk = sentence_windows.map_windows(
-        prepared, rows, centre, functools.partial(_apply, forward, params))
+        prepared, rows, centre, functools.partial(_apply, forward, params), window_samples=window_samples)
     segment_rows = np.unique([row.segment for row in rows]).astype(np.int32)
-    if not self.whole_sentence:
+    if window_samples or not self.whole_sentence:
       pooled = pool_windows(log_prob_wk, segment_w, segment_rows, 'mean_log_prob')
       return Predictions(segment_w, start_w, log_prob_wk, segment_rows, pooled)
     batch = batches_lib.sentence_arrays(prepared, *_crops(prepared, rows), centre)

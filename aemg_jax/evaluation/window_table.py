@@ -35,9 +35,17 @@ class WindowTable:
     self._starts: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     self._blocks: dict[tuple[str, int], np.ndarray] = {}
     self._means: dict[tuple[str, int], np.ndarray] = {}
+    self._others: dict[int, WindowTable] = {}
     keys = [f'{subject}\n{session}' for subject, session in zip(
         splits.column_keys(segments, 'subject'), np.asarray(segments['session']))]
     self._session_s = np.unique(keys, return_inverse=True)[1]
+
+  def of_length(self, window_samples: int) -> 'WindowTable':
+    """The table of the same segments with windows of another length, kept."""
+    if window_samples not in self._others:
+      self._others[window_samples] = WindowTable(
+          self.segments, self._signal_of, self.n_labels, self.rate_hz, window_samples)
+    return self._others[window_samples]
 
   def windows(self, stride: int) -> tuple[np.ndarray, np.ndarray]:
     """(segment_w, start_w) int32 of all windows at a stride, in table order."""
