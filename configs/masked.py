@@ -24,4 +24,5 @@ def get_config(variant=None):
       prepare=common.prepare(c, 'session'),
       optim=dict(learning_rate=1e-3, warmup_steps=100, weight_decay=0.05, clip_norm=1.0),
       loop=dict(steps=c['data']['steps']['masked'], checkpoint_every=250, log_every=10),
-      batch_size=64, subjects=common.pretraining(c), centre='session', temperature=c['temperature'], buckets=()))
+      batch_size=64, subjects=common.pretraining(c), centre='session', temperature=c['temperature'], buckets=(),
+      align=False))  # as configs/vq.py says

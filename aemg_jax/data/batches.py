@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from absl import logging
 import numpy as np
 
-from aemg_jax.data import montage, placement, splits
+from aemg_jax.data import frames, montage, placement, splits
 from aemg_jax.sentences import cache
 from aemg_jax.sentences.words import Words
 
@@ -23,11 +23,15 @@ class Centre:
     transductive: the mean of a session uses all of that session's unlabelled words.
     element_s: [n_session] how each session's montage is worn (row of `montage.elements`), if aligned.
     worn: the montage of the aligned sessions.
+    frame: where they were brought, if aligned.
+    place_mean_cf: the 'training' mean by place of the frame, if aligned.
   """
   mean_scf: np.ndarray
   transductive: bool
   element_s: np.ndarray | None = None
   worn: montage.Montage | None = None
+  frame: frames.Frame | None = None
+  place_mean_cf: np.ndarray | None = None
 
 
 def make_centre(prepared: cache.Prepared, kind: str, train_sessions: Sequence[int]) -> Centre:
@@ -89,27 +93,44 @@ def aligned(prepared: cache.Prepared, centre: Centre, train_rows: Sequence[int],
             target_rows: Sequence[int]) -> Centre:
   """The centre with every session's place in the frame: labels of train_rows, target_rows unlabelled.
 
-  Where the rows have several montages, or one of which nothing turns, the data are left alone.
+  Where the rows have several montages, or one of which nothing turns, the data are left alone. A
+  'training' mean becomes that of the training wearers' places.
 
   Args:
     prepared: a set.
-    centre: of each 'session'; a training mean would be in the raw frame.
+    centre: of each 'session' if there are targets, whose unlabelled data are used.
     train_rows, target_rows: segments.
   """
-  if not centre.transductive:
+  if not centre.transductive and len(target_rows):
     raise ValueError("aligned: expected the centre of each 'session'")
   worn = montage.common(prepared.segments, [*train_rows, *target_rows])
   if worn is None:
     logging.info('alignment: no ring or grid that all segments share: left as it is')
     return centre
-  data = sentence_arrays(prepared, [*train_rows, *target_rows], None, centre)
+  seen = centre if centre.transductive else make_centre(prepared, 'none', ())
+  data = sentence_arrays(prepared, [*train_rows, *target_rows], None, seen)
   subject_b = splits.column_keys(prepared.segments, 'subject')[data['segment']]
   model, placed = placement.fit_and_place(
       data['words'], data['label'], subject_b, np.isin(data['segment'], train_rows), worn)
   found = {s: model.element_of(s) for s in model.subject_s} | {s: p.element for s, p in placed.items()}
   subject_s = splits.column_keys(prepared.sessions, 'subject')
   element_s = np.array([found[s] if s in found else 0 for s in subject_s], np.int32)
-  return dataclasses.replace(centre, element_s=element_s, worn=worn)
+  centre = dataclasses.replace(centre, element_s=element_s, worn=worn, frame=frames.Frame(model, worn))
+  return centre if centre.transductive or not centre.mean_scf.any() else _mean_by_place(
+      prepared, centre, np.unique(prepared.segments['session_index'][list(train_rows)]))
+
+
+def _mean_by_place(prepared: cache.Prepared, centre: Centre, train_sessions: np.ndarray) -> Centre:
+  """The mean over the training sessions' words at each place, for every session by its own electrodes."""
+  total_cf, count_c1 = 0.0, 0.0
+  for session in train_sessions:
+    element = centre.element_s[session]
+    turned = lambda x_cf: np.nan_to_num(montage.by_place(x_cf, element, centre.worn))  # pylint: disable=W0640
+    total_cf += turned(prepared.sessions['feature_sum'][session])
+    count_c1 += turned(prepared.sessions['feature_count'][session][:, None])
+  place_mean_cf = (total_cf / np.maximum(count_c1, 1)).astype(np.float32)
+  mean_scf = np.stack([montage.by_electrode(place_mean_cf, e, centre.worn) for e in centre.element_s])
+  return dataclasses.replace(centre, mean_scf=mean_scf, place_mean_cf=place_mean_cf)
 
 
 def sentence_arrays(prepared: cache.Prepared, segment_rows: Sequence[int],

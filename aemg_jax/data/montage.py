@@ -164,6 +164,21 @@ def _even(channels: int) -> tuple[int, ...]:
   return tuple((1 + turn_c % N_POSITIONS).tolist())
 
 
+def by_place(x_cf: np.ndarray, element: int, worn: Montage) -> np.ndarray:
+  """Rows by place of the frame in place of by electrode; NaN where no electrode comes."""
+  perm_c = elements(worn)[element]
+  return np.where((perm_c == ABSENT)[:, None], np.nan, x_cf[perm_c])
+
+
+def by_electrode(x_cf: np.ndarray, element: int, worn: Montage) -> np.ndarray:
+  """The inverse of `by_place`; an electrode that comes to no place gets the mean of all places."""
+  perm_c = elements(worn)[element]
+  raw_cf = np.repeat(x_cf.mean(axis=0, keepdims=True), len(x_cf), axis=0)
+  there_c = perm_c != ABSENT
+  raw_cf[perm_c[there_c]] = x_cf[there_c]
+  return raw_cf
+
+
 def permute_words(words: Words, element: int | Array, worn: Montage) -> Words:
   """Words in the aligned order of channels, within every slot; NumPy in, NumPy out, else JAX.
 

@@ -81,8 +81,11 @@ class SelfCalibration:
       element_s[sessions] = [self._frame.element_of(s) for s in subject_s[sessions]]
       centre = dataclasses.replace(centre, element_s=element_s, worn=self.worn)
     self.centre = centre
-    turned = [self._to_frame(centre.mean_scf[s], int(element_s[s])) for s in sessions]
-    self._mean_cf = np.nanmean(np.stack(turned), axis=0)
+    mean_scf = centre.mean_scf[sessions]
+    if self.worn is not None:
+      mean_scf = np.stack([montage.by_place(x_cf, element, self.worn)
+                           for x_cf, element in zip(mean_scf, element_s[sessions])])
+    self._mean_cf = np.nanmean(mean_scf, axis=0)
 
   def _fit(self, rows: Sequence[int]) -> alignment.Alignment:
     data = batches.sentence_arrays(self._prepared, rows, None, self._none)
@@ -90,23 +93,6 @@ class SelfCalibration:
     subject_w = splits.column_keys(self._prepared.segments, 'subject')[data['segment'][sentence_w]]
     train = windows, data['label'][sentence_w], subject_w
     return placement.calibrated(alignment.fit(*train, montage.elements(self.worn)), *train)
-
-  def _to_frame(self, x_cf: np.ndarray, element: int) -> np.ndarray:
-    """NaN where no electrode comes."""
-    if self.worn is None:
-      return x_cf
-    perm_c = montage.elements(self.worn)[element]
-    return np.where((perm_c == montage.ABSENT)[:, None], np.nan, x_cf[perm_c])
-
-  def from_frame(self, x_cf: np.ndarray, element: int) -> np.ndarray:
-    """By electrode in place of by place; an electrode that comes to no place gets the mean of all."""
-    if self.worn is None:
-      return x_cf
-    perm_c = montage.elements(self.worn)[element]
-    raw_cf = np.repeat(x_cf.mean(axis=0, keepdims=True), len(x_cf), axis=0)
-    there_c = perm_c != montage.ABSENT
-    raw_cf[perm_c[there_c]] = x_cf[there_c]
-    return raw_cf
 
   def place(self, stream: Sequence[splits.Row]) -> placement.Placement:
     """How the wearer of some unlabelled crops wears the band."""
@@ -123,7 +109,7 @@ class SelfCalibration:
   def of(self, stream: Sequence[splits.Row], sessions: Sequence[int]) -> batches.Centre:
     """The centre for a new wearer's sessions from unlabelled crops alone; () is strictly inductive."""
     element = self.place(stream).element
-    mean_cf = self.from_frame(self._mean_cf, element)
+    mean_cf = self._mean_cf if self.worn is None else montage.by_electrode(self._mean_cf, element, self.worn)
     if stream:
       words, share = self._words(stream), weight(total_s(stream))
       feature_mf = np.concatenate([words.spectrum_nf, words.amplitude_n[..., None]], -1)

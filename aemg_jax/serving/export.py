@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from aemg_jax.data import frames
 from aemg_jax.sentences import folders
 from aemg_jax.serving import export_files, load
 from aemg_jax.training import golden
@@ -28,12 +29,20 @@ def export(checkpoint: str, out: str) -> None:
   task = load.task_of(loaded.config, checkpoint)
   proof = golden.prove(task, loaded.tokeniser.prepare, loaded.params)
   with folders.new_folder(out) as folder:
-    export_files.write(folder, loaded.config, loaded.params, _plain(loaded.extra), proof,
-                       card(loaded.config, loaded.params))
+    export_files.write(folder, loaded.config, loaded.params, _plain(loaded.extra),
+                       frames.as_arrays(loaded.tokeniser.frames), proof, card(loaded.config, loaded.params))
 
 
 def _plain(extra: Any) -> Any:
   return jax.tree.map(np.asarray, extra)
+
+
+def _alignment(found: dict[str, Any] | None) -> str:
+  if found is None:
+    return 'none: electrodes are taken in the order of the recording.'
+  each = [f'of {name}, fitted on {about["wearers"]} people ({about["ways_to_wear"]} ways to wear it), used '
+          f'from a confidence of {about["least_confidence"]:g}' for name, about in found.items()]
+  return '; '.join(each) + '. A new wearer is turned from unlabelled data.'
 
 
 def card(config: dict[str, Any], params: Any) -> str:
@@ -72,7 +81,7 @@ def card(config: dict[str, Any], params: Any) -> str:
       f'{prepare["sentence"]["max_slots"]} slots x {prepare["sentence"]["max_channels"]} electrodes, '
       f'centred on the mean of: {job["centre"]}. '
       f'Inputs: {", ".join(encoder["inputs"]) if encoder else "waveform"}. '
-      f'Alignment model: {"none" if config["alignment"] is None else "in the config"}.', '',
+      f'Alignment model: {_alignment(config["alignment"])}', '',
       '## Limits', '',
       'No accuracy is stated here: it depends on who is tested and how. Not a medical device.', '']
   return '\n'.join(lines)

@@ -11,13 +11,15 @@ import safetensors.numpy
 from aemg_jax.training import items
 
 PyTree = Any
+_WITH_WEIGHTS = ('params', 'extra', 'alignment')
 CONFIG, WEIGHTS, GOLDEN, CARD = 'config.json', 'model.safetensors', 'golden.safetensors', 'README.md'
 
 
-def write(folder: str, config: Mapping[str, Any], params: PyTree, extra: PyTree, golden: PyTree,
-          card: str) -> None:
-  """Writes the four files; names of tensors are paths, 'params/encoder/...' and 'extra/...'."""
-  safetensors.numpy.save_file(_flat({'params': params, 'extra': extra}), os.path.join(folder, WEIGHTS),
+def write(folder: str, config: Mapping[str, Any], params: PyTree, extra: PyTree, alignment: PyTree,
+          golden: PyTree, card: str) -> None:
+  """Writes the four files; names of tensors are paths, 'params/encoder/...', 'extra/...', 'alignment/...'."""
+  tensors = _flat(dict(zip(_WITH_WEIGHTS, (params, extra, alignment))))
+  safetensors.numpy.save_file(tensors, os.path.join(folder, WEIGHTS),
                               metadata={'format': 'aemg_jax', 'params_hash': items.params_hash(params)})
   safetensors.numpy.save_file(_flat(golden), os.path.join(folder, GOLDEN))
   with open(os.path.join(folder, CARD), 'w', encoding='utf-8') as file:
@@ -27,8 +29,8 @@ def write(folder: str, config: Mapping[str, Any], params: PyTree, extra: PyTree,
     file.write('\n')
 
 
-def read(folder: str) -> tuple[dict[str, Any], PyTree, PyTree, PyTree]:
-  """config, params, extra and golden of an exported model.
+def read(folder: str) -> tuple[dict[str, Any], PyTree, PyTree, PyTree, PyTree]:
+  """config, params, extra, golden and alignment of an exported model.
 
   Raises:
     ValueError: a file is missing or damaged, or parameters are not those that the config names.
@@ -41,16 +43,17 @@ def read(folder: str) -> tuple[dict[str, Any], PyTree, PyTree, PyTree]:
   except (OSError, ValueError, safetensors.SafetensorError) as error:
     raise ValueError(f'{folder}: damaged or incomplete ({" ".join(str(error).split())}), expected what aemg '
                      'export wrote') from error
-  params, extra = (trees[name] if name in trees else {} for name in ('params', 'extra'))
-  for name, tree in (('params', params), ('extra', extra)):
-    found, stored = items.params_hash(tree), config[f'{name}_hash']
+  parts = {name: trees[name] if name in trees else {} for name in _WITH_WEIGHTS}
+  stored_of = {'alignment_hash': items.params_hash({}), **config}  # the first versions had no alignment
+  for name, tree in parts.items():
+    found, stored = items.params_hash(tree), stored_of[f'{name}_hash']
     if found != stored:
       raise ValueError(f'{folder}/{WEIGHTS}: {name}: hash {found[:12]}, expected {stored[:12]} as in {CONFIG}')
-  return config, params, extra, golden
+  return config, parts['params'], parts['extra'], golden, parts['alignment']
 
 
 def _flat(tree: PyTree) -> dict[str, np.ndarray]:
-  return {name: np.ascontiguousarray(leaf) for name, leaf in items.flat(tree).items()}
+  return {name: np.asarray(leaf, order='C') for name, leaf in items.flat(tree).items()}
 
 
 def _nested(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:

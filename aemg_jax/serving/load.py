@@ -17,7 +17,8 @@ import jax
 import numpy as np
 
 from aemg_jax import config as config_lib
-from aemg_jax.data import batches
+from aemg_jax.data import batches, montage, placement
+from aemg_jax.data import frames as frames_lib
 from aemg_jax.models import build
 from aemg_jax.models.sentence_encoder import SentenceEncoder
 from aemg_jax.records import Record
@@ -29,7 +30,7 @@ from aemg_jax.training.tasks import MaskedTask, SupervisedTask, VQTask
 
 TASKS = {kind.__name__: kind for kind in (VQTask, MaskedTask, SupervisedTask)}
 PROOF = ('job', 'labels', 'prepared', 'split', 'alignment', 'golden_tolerance')
-_PARTS = ('params', 'extra', 'golden', 'meta')
+_PARTS = ('params', 'extra', 'golden', 'alignment', 'meta')
 
 
 class Signal(NamedTuple):
@@ -47,23 +48,70 @@ class Tokeniser:
     prepare: all that decides the words.
     devices: {set: what training knew of its device}: electrodes kept, units, scale.
     centre: kind of mean that is taken away: 'session', 'training' or 'none'.
-    mean_of: {set: 'training' mean}, {} for other kinds.
+    mean_of: {set: 'training' mean}, {} for other kinds; by place of the set's frame if it has one.
+    frames: {set: the frame that its training wearers were turned to}, {} without alignment.
   """
   prepare: PrepareConfig
   devices: dict[str, Any]
   centre: str
   mean_of: dict[str, Any]
+  frames: dict[str, frames_lib.Frame] = dataclasses.field(default_factory=dict)
 
   def __call__(self, record: Record) -> Words:
     """All sentences of one recording, leading b; statistics of a session are the recording's own.
 
-    `record.dataset` says whose device it is, where the model was trained on several sets.
+    `record.dataset` says whose device it is, where the model was trained on several sets. A ring is turned
+    as the recording's own words say, if they are sure; the log tells.
     """
+    words, channels = self._words(record)
+    return batches.centred(words, np.zeros(len(words.valid_n), int), self.centre_of(record, words, channels))
+
+  def place(self, record: Record) -> placement.Placement | None:
+    """How the recording's ring is worn and how sure that is; None where nothing is to be turned."""
+    return self._placed(record, *self._words(record))
+
+  @property
+  def transductive(self) -> bool:
+    """Whether the recording's own words decide what is taken away, or how a ring is turned."""
+    return self.centre == 'session' or bool(self.frames)
+
+  def centre_of(self, record: Record, words: Words | None, channels: sentence.Channels) -> batches.Centre:
+    """What is taken away from words of a recording, and how its ring is turned.
+
+    Args:
+      record: says whose device it is.
+      words: leading b, all that is known of the wearer; read if `transductive` alone.
+      channels: the montage.
+    """
+    mean_cf, transductive = self._mean(record, words), self.centre == 'session'
+    placed = self._placed(record, words, channels)
+    if placed is None:
+      return batches.Centre(mean_cf[None], transductive)
+    worn = self.frames[self.device(record)['source']].worn
+    if self.centre == 'training':
+      mean_cf = montage.by_electrode(mean_cf, placed.element, worn)
+    return batches.Centre(mean_cf[None], transductive, np.array([placed.element], np.int32), worn)
+
+  def _words(self, record: Record) -> tuple[Words, sentence.Channels]:
     signal = self.signal(record, self.prepare.word.min_valid)
     whole = segments.Segment(signal.signal_tc, signal.channels, {})
     words, = session.tokenise_segments([whole], signal.rest, self.prepare)
-    mean_cf = self._mean(record, words)
-    return batches.centred(words, np.zeros(len(words.valid_n), int), batches.Centre(mean_cf[None], False))
+    return words, signal.channels
+
+  def _placed(self, record: Record, words: Words | None,
+              channels: sentence.Channels) -> placement.Placement | None:
+    source = self.device(record)['source'] if self.frames else ''
+    if source not in self.frames:
+      return None
+    if self.centre == 'session':  # as the training wearers' words were
+      own = batches.Centre(self._mean(record, words)[None], True)
+      words = batches.centred(words, np.zeros(len(words.valid_n), int), own)
+    worn = montage.Montage(*(tuple(getattr(channels, name).tolist()) for name in montage.Montage._fields))
+    placed = frames_lib.place(self.frames[source], words, worn)
+    sure = placed is not None and not placed.refused
+    logging.log(logging.INFO if sure else logging.WARNING, '%s: %s', record.record_id,
+                frames_lib.in_words(self.frames[source], placed))
+    return placed
 
   def signal(self, record: Record, min_samples: int) -> Signal:
     """The recording rectified as in training, on the grid's channels."""
@@ -84,13 +132,13 @@ class Tokeniser:
                        f'that the model was trained on: {sorted(self.devices)}')
     return next(iter(self.devices.values()))
 
-  def _mean(self, record: Record, words: Words) -> np.ndarray:
+  def _mean(self, record: Record, words: Words | None) -> np.ndarray:
     if self.centre == 'training':
       return batches.stored_mean(self.mean_of, record.dataset)
     channels = self.prepare.sentence.max_channels
-    feature_bnf = np.concatenate([words.spectrum_nf, words.amplitude_n[..., None]], -1)
     if self.centre == 'none':
-      return np.zeros((channels, feature_bnf.shape[-1]), np.float32)
+      return np.zeros((channels, self.prepare.word.n_bins + 1), np.float32)
+    feature_bnf = np.concatenate([words.spectrum_nf, words.amplitude_n[..., None]], -1)
     feature_kcf = feature_bnf.reshape(-1, channels, feature_bnf.shape[-1]).astype(np.float64)
     valid_kc1 = words.valid_n.reshape(-1, channels, 1)
     return ((feature_kcf * valid_kc1).sum(0) / np.maximum(valid_kc1.sum(0), 1)).astype(np.float32)
@@ -127,11 +175,12 @@ def load_pretrained(path: str | os.PathLike) -> Pretrained:
   with tempfile.TemporaryDirectory() as folder:
     local = _local(path, folder)
     if os.path.isfile(os.path.join(local, export_files.CONFIG)):
-      config, params, extra, proof = export_files.read(local)
+      config, params, extra, proof, alignment = export_files.read(local)
     else:
       local = checkpoints.step_folder(local)
       config, params = checkpoints.load_meta(local), checkpoints.load_params(local)
-      extra, proof = checkpoints.load_extra(local), checkpoints.load_extra(local, item='golden')
+      extra, proof, alignment = (checkpoints.load_extra(local, item=name)
+                                 for name in ('extra', 'golden', 'alignment'))
   missing = [name for name in PROOF if name not in config] + ['golden'] * (not proof)
   if missing:
     raise ValueError(f'{path}: a checkpoint without {missing}, expected one that proves itself (written by '
@@ -145,7 +194,7 @@ def load_pretrained(path: str | os.PathLike) -> Pretrained:
                        config['golden_tolerance'])
   logging.info('%s: golden outputs reproduced to %.1g', path, apart)
   encoder = SentenceEncoder(task.model.encoder) if 'encoder' in params else None
-  return Pretrained(module, params, config, tokeniser_of(config, str(path)), encoder, extra)
+  return Pretrained(module, params, config, tokeniser_of(config, alignment, str(path)), encoder, extra)
 
 
 def task_of(config: dict[str, Any], where: str) -> Any:
@@ -157,12 +206,13 @@ def task_of(config: dict[str, Any], where: str) -> Any:
                             f'{where}: task')
 
 
-def tokeniser_of(config: dict[str, Any], where: str) -> Tokeniser:
-  """The tokeniser settings of a checkpoint."""
+def tokeniser_of(config: dict[str, Any], alignment: dict[str, Any], where: str) -> Tokeniser:
+  """The tokeniser settings of a checkpoint; `alignment` is its item of that name, {} for none."""
   return Tokeniser(
       config_lib.section(PrepareConfig, config['job']['prepare'], f'{where}: prepare'),
       {d['source']: d for prepared in config['prepared'] for d in prepared['devices']},
-      config['job']['centre'], config['mean_of'] if 'mean_of' in config else {})
+      config['job']['centre'], config['mean_of'] if 'mean_of' in config else {},
+      frames_lib.stored(config['alignment'] if 'alignment' in config else None, alignment, where))
 
 
 def _local(path: str | os.PathLike, folder: str) -> str:

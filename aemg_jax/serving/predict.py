@@ -13,7 +13,6 @@ Needs neither grain, array_record nor TFDS, so it runs on Windows too.
 """
 
 import csv
-import dataclasses
 import functools
 import os
 import zipfile
@@ -45,7 +44,8 @@ def predict_file(checkpoint: str, input: str, output: str) -> None:  # pylint: d
 
   time_s is the END of the window, in seconds from the start of the recording: the moment from
   which the prediction could have been known. Under 'session' scale or centre the statistics are
-  those of the whole recording.
+  those of the whole recording. A model that was trained on turned rings turns this one as the whole
+  recording says, if that is sure; the log tells.
 
   Args:
     checkpoint: work directory of a SupervisedTask (`aemg train --config=configs/gesture_model.py`).
@@ -62,7 +62,8 @@ def predict_file(checkpoint: str, input: str, output: str) -> None:  # pylint: d
   most = prepare.sentence.max_channels
   if record.n_channels > most and prepare.sentence.more_channels == 'refuse':
     raise ValueError(f'{input}: signal_tc: got {record.n_channels} channels, expected at most {most}')
-  end_s, log_prob_wk = log_probabilities(record, prepare, task, params, meta)
+  tokeniser = load.tokeniser_of(meta, checkpoints.load_extra(checkpoint, item='alignment'), checkpoint)
+  end_s, log_prob_wk = log_probabilities(record, tokeniser, task, params)
   best_w = log_prob_wk.argmax(1)
   rows = [(f'{time:.4f}', meta['labels'][k], f'{np.exp(log_prob_wk[w, k]):.6f}')
           for w, (time, k) in enumerate(zip(end_s, best_w))]
@@ -133,25 +134,23 @@ def _angles(path: str, angle_deg: np.ndarray | None, channels: int) -> np.ndarra
   return angle_deg
 
 
-def log_probabilities(
-    record: Record, prepare: PrepareConfig, task: SupervisedTask, params: Any,
-    meta: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def log_probabilities(record: Record, tokeniser: load.Tokeniser, task: SupervisedTask,
+                      params: Any) -> tuple[np.ndarray, np.ndarray]:
   """Every window of a recording through the tokeniser and the model.
 
   Args:
     record: validated.
-    prepare, task: that the model was trained with.
+    tokeniser, task: that the model was trained with.
     params: of the model.
-    meta: of the checkpoint, for its devices, 'centre' and 'mean_of'.
 
   Returns:
     end_s [W] and log_prob_wk [W, K].
   """
-  samples = prepare.word.slot_samples
-  tokeniser = dataclasses.replace(load.tokeniser_of(meta, record.record_id), prepare=prepare)
+  prepare, samples = tokeniser.prepare, tokeniser.prepare.word.slot_samples
   signal_tc, channels, rest = tokeniser.signal(record, samples)
   words_at = functools.partial(_words_at, signal_tc, channels, rest, prepare)
-  centre = _centre(words_at, record, len(signal_tc), prepare, meta)
+  slots = np.arange(0, len(signal_tc) - samples + 1, samples, dtype=np.int32)
+  centre = tokeniser.centre_of(record, words_at(slots) if tokeniser.transductive else None, channels)
   forward = jax.jit(functools.partial(_log_prob, task.model))
   starts = np.arange(0, len(signal_tc) - samples + 1, STRIDE, dtype=np.int32)
   parts = []
@@ -172,22 +171,6 @@ def _words_at(signal_tc, channels, rest, prepare: PrepareConfig, starts_w: np.nd
       signal_tc[None], np.array([len(signal_tc)], np.int32), starts_w[None], add_axis(channels),
       add_axis(rest), prepare)
   return Words(*(np.asarray(x)[0] for x in words))
-
-
-def _centre(words_at, record: Record, n_samples: int, prepare: PrepareConfig,
-            meta: dict[str, Any]) -> batches.Centre:
-  """The mean that training took away: stored, none, or this recording's own over whole slots."""
-  kind, channels = meta['job']['centre'], prepare.sentence.max_channels
-  if kind == 'none':
-    return batches.Centre(np.zeros((1, channels, prepare.word.n_bins + 1), np.float32), False)
-  if kind == 'training':
-    return batches.Centre(batches.stored_mean(meta['mean_of'], record.dataset)[None], False)
-  starts = np.arange(0, n_samples - prepare.word.slot_samples + 1, prepare.word.slot_samples)
-  words = words_at(starts.astype(np.int32))
-  feature_wcf = np.concatenate([words.spectrum_nf, words.amplitude_n[..., None]], -1)
-  count_c1 = np.maximum(words.valid_n.sum(0), 1)[:, None]
-  mean_cf = (feature_wcf * words.valid_n[..., None]).sum(0, dtype=np.float64) / count_c1
-  return batches.Centre(mean_cf[None].astype(np.float32), True)
 
 
 def _write(path: str, rows: list[tuple[str, str, str]]) -> None:

@@ -49,7 +49,7 @@ class Checkpoints:
     Args:
       keep: latest checkpoints kept; the one before the latest stands in if that is damaged.
       track_best: keep the one of the lowest score too; only then does `save` take a score.
-      prove: parameters -> what is saved as `golden`.
+      prove: parameters -> {item: arrays} that are saved beside them, such as `golden`.
     """
     self._prove = prove
     self._path = os.path.join(os.path.abspath(workdir), FOLDER)
@@ -165,7 +165,7 @@ class Checkpoints:
   def _write(self, host: TrainState, meta: dict[str, Any], score: float | None) -> None:
     step, trees = int(host.step), items.split(host)
     if self._prove is not None:
-      trees['golden'] = self._prove(trees['params'])
+      trees |= self._prove(trees['params'])
     meta = {**meta, 'step': step, **{f'{name}_hash': params_hash(tree) for name, tree in trees.items()}}
     args = {name: ocp.args.StandardSave(tree) for name, tree in trees.items() if jax.tree.leaves(tree)}
     args['meta'] = ocp.args.JsonSave({**meta, 'meta_hash': items.json_hash(meta)})
@@ -224,7 +224,7 @@ def load_params(path: str | os.PathLike, abstract: PyTree | None = None) -> PyTr
 
 
 def load_extra(path: str | os.PathLike, abstract: PyTree | None = None, item: str = 'extra') -> PyTree:
-  """The task's other state alone (a codebook), or 'golden', as numpy leaves; {} if there is none.
+  """The task's other state alone (a codebook), 'golden' or 'alignment', as numpy leaves; {} without one.
 
   Without `abstract` a named tuple comes back as a dict of its fields.
   """

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from aemg_jax import config as config_lib
-from aemg_jax.data import batches, buckets, loader, splits
+from aemg_jax.data import batches, buckets, frames, loader, splits
 from aemg_jax.models import quantiser
 from aemg_jax.models.vq_autoencoder import VQConfig
 from aemg_jax.sentences import cache
@@ -35,6 +35,9 @@ class JobConfig:
     in_memory: hold the sentences in memory; else read them as they come.
     buckets: rising numbers of slots; batches of sentences of like length are cut to the smallest that
       holds them. Empty leaves them whole. In memory only.
+    align: turn each training wearer's ring or grid into a frame that is fitted on the labels of each
+      built set; the checkpoint then carries the frames, and whoever loads it turns new wearers. Sets of
+      which nothing turns, or without labels, are left alone. In memory only.
   """
   task: VQTask | MaskedTask | SupervisedTask
   prepare: PrepareConfig
@@ -48,8 +51,11 @@ class JobConfig:
   temperature: float = 1.0
   in_memory: bool = True
   buckets: tuple[int, ...] = ()
+  align: bool = False
 
   def __post_init__(self):
+    if self.align and not self.in_memory:
+      raise ValueError('JobConfig.align: reads all labelled sentences at once, expected in_memory=True')
     if not self.temperature > 0:
       raise ValueError(f'JobConfig.temperature: got {self.temperature}, expected more than 0')
 
@@ -94,7 +100,10 @@ def run(job: JobConfig, prepared_dirs: Sequence[str], workdir: str, init: str = 
   begin = state.init_state(job.task, tx, jax.tree.map(lambda x: x[:1], feed(0)), job.seed)
   if extra is not None:
     begin = begin.replace(extra=extra)
-  meta = _meta(job, sets, parts, extra)
+  found = {part.name: part.centre.frame for part in parts if part.centre.frame is not None}
+  carried = frames.as_arrays(found)
+  meta = _meta(job, sets, parts, extra) | {'alignment': frames.as_meta(found)}
+  _check_frames(init, carried)
   _check_workdir(workdir, meta)
   logging.info('train: %d sentences, %d parameters', feed.n_rows,
                sum(x.size for x in jax.tree.leaves(begin.params)))
@@ -104,8 +113,13 @@ def run(job: JobConfig, prepared_dirs: Sequence[str], workdir: str, init: str = 
       record_ids=lambda index_b: _record_ids(sets, index_b),
       prepare_extra=(lambda s: kmeans_start(job.task, s, feed)) if is_vq else None,
       warn_below={'codes_used': COLLAPSE} if is_vq else None,
-      prove=functools.partial(golden.prove, job.task, job.prepare),
+      prove=functools.partial(_beside, job, carried),
       name=os.path.basename(os.path.normpath(workdir)))
+
+
+def _beside(job: JobConfig, carried: dict[str, Any], params: Any) -> dict[str, Any]:
+  """What a checkpoint carries beside its parameters."""
+  return {'golden': golden.prove(job.task, job.prepare, params), 'alignment': carried}
 
 
 def open_sets(job: JobConfig, prepared_dirs: Sequence[str]) -> tuple[JobConfig, list[cache.Prepared]]:
@@ -133,10 +147,11 @@ def mixture(job: JobConfig, sets: Sequence[cache.Prepared]) -> list[Part]:
     if not rows.size:
       raise ValueError(f'{prepared.path}: JobConfig.subjects chooses nobody there, expected some')
     session = prepared.segments['session_index'][rows]
-    centre = batches.make_centre(prepared, job.centre, np.unique(session))
+    whole = batches.make_centre(prepared, job.centre, np.unique(session))
     source_r = prepared.segments['source'][rows]
     for name in dict.fromkeys(source_r.tolist()):
       mine = rows[source_r == name]
+      centre = _aligned(prepared, name, whole, mine) if job.align else whole
       if job.in_memory:
         source = batches.sentence_arrays(prepared, mine, None, centre)
         del source['segment']
@@ -144,6 +159,19 @@ def mixture(job: JobConfig, sets: Sequence[cache.Prepared]) -> list[Part]:
         source = batches.SentenceSource(prepared, mine, centre)
       parts.append(Part(name, i, mine, source, centre))
   return parts
+
+
+def _aligned(prepared: cache.Prepared, name: str, centre: batches.Centre, rows: np.ndarray) -> batches.Centre:
+  """The centre of a built set's sessions in a frame of their own, or as it is."""
+  if (prepared.segments['label'][rows] >= 0).any():
+    centre = batches.aligned(prepared, centre, rows, ())
+  if centre.frame is None:
+    logging.warning('train: %s is not aligned: its montages do not turn, differ, or have no labels', name)
+  else:
+    element_s = centre.frame.model.element_s
+    logging.info('train: %s: %d of %d wearers turned', name, (element_s != centre.frame.model.usual).sum(),
+                 len(element_s))
+  return centre
 
 
 def shares(job: JobConfig, parts: Sequence[Part]) -> list[float] | None:
@@ -226,7 +254,7 @@ def _meta(job: JobConfig, sets: Sequence[cache.Prepared], parts: Sequence[Part],
           'prepared': [{k: p.meta[k] for k in ('fingerprint', 'datasets', 'devices')} for p in sets],
           'split': {part.name: np.unique(sets[part.prepared].segments['subject'][part.rows]).tolist()
                     for part in parts},
-          'alignment': None, 'golden_tolerance': golden.tolerance(job.task)}
+          'golden_tolerance': golden.tolerance(job.task)}
   if job.centre == 'training':
     meta['mean_of'] = {part.name: _training_mean(sets[part.prepared], part) for part in parts}
   if extra is not None:
@@ -235,8 +263,18 @@ def _meta(job: JobConfig, sets: Sequence[cache.Prepared], parts: Sequence[Part],
 
 
 def _training_mean(prepared: cache.Prepared, part: Part) -> list[list[float]]:
-  mean_cf = part.centre.mean_scf[prepared.segments['session_index'][part.rows[0]]]
+  mean_cf = part.centre.place_mean_cf
+  if mean_cf is None:
+    mean_cf = part.centre.mean_scf[prepared.segments['session_index'][part.rows[0]]]
   return [[round(float(x), 6) for x in row] for row in mean_cf]
+
+
+def _check_frames(init: str, carried: dict[str, Any]) -> None:
+  """Codes know the place of a word: a tokeniser of another frame would see every electrode moved."""
+  if init and checkpoints.params_hash(checkpoints.load_extra(init, item='alignment')) != (
+      checkpoints.params_hash(carried)):
+    raise ValueError(f'{init}: a tokeniser of another frame, expected one that was trained with the same '
+                     'JobConfig.align, sets and subjects')
 
 
 def _check_workdir(workdir: str, meta: dict[str, Any]) -> None:
@@ -245,7 +283,8 @@ def _check_workdir(workdir: str, meta: dict[str, Any]) -> None:
   if stored is None:
     return
   made_of = ('prepared', 'tokeniser')
-  old, new = ({**m['job'], 'loop': None, **{k: m[k] for k in made_of if k in m}} for m in (stored, meta))
+  old, new = ({'align': JobConfig.align, **m['job'], 'loop': None, **{k: m[k] for k in made_of if k in m}}
+              for m in (stored, meta))
   found = cache.difference(old, new)
   if found:
     raise ValueError(f'{workdir}: holds the checkpoint of another job: {found}; take another --workdir')

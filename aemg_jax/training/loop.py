@@ -114,7 +114,7 @@ def fit(task: Task, tx: optax.GradientTransformation, batches: Batches, state: T
     prepare_extra: state -> state, run only at step 0 (k-means of a codebook).
     evaluate: state -> scalars, run before each checkpoint, and at the end.
     warn_below: {scalar: threshold}; a warning is logged whenever a written scalar is below.
-    prove: parameters -> arrays kept in each checkpoint, so that whoever loads it can check them.
+    prove: parameters -> {item: arrays} kept in each checkpoint, so that whoever loads it can check them.
     name: before the progress bar.
 
   Raises:

@@ -110,7 +110,7 @@ def train(config: PretrainConfig, prepared: Sequence[str], workdir: str, init: s
   dirs = prepared_sets(prepared)
   job, sets = jobs.open_sets(config.job, dirs)
   job = dataclasses.replace(job, subjects=_subjects(job.subjects, sets))
-  parts = jobs.mixture(dataclasses.replace(job, in_memory=False), sets)
+  parts = jobs.mixture(dataclasses.replace(job, in_memory=False, align=False), sets)
   table = describe(job, sets, parts)
   logging.info('pretrain:\n%s', table)
   if not dry_run:

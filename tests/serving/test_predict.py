@@ -13,7 +13,7 @@ import pytest
 from aemg_jax.data import batches, splits
 from aemg_jax.evaluation import sentence_windows
 from aemg_jax.models import build
-from aemg_jax.serving import predict
+from aemg_jax.serving import load, predict
 from aemg_jax.training import checkpoints
 from tests import tiny_runs, tiny_set
 
@@ -86,9 +86,8 @@ def test_session_scale_and_centre_are_the_recordings_own(model, prepare):
   ten times as loud must give the same numbers (far above the power floor)."""
   params, task = checkpoints.load_params(model), tiny_runs.TASKS['supervised']
   meta = checkpoints.load_meta(model)
-  meta['job'] |= {'centre': 'session'}
-  quiet, loud = (predict.log_probabilities(_recording(factor), prepare, task, params, meta)[1]
-                 for factor in (1e4, 1e5))
+  tokeniser = dataclasses.replace(load.tokeniser_of(meta, {}, model), prepare=prepare, centre='session')
+  quiet, loud = (predict.log_probabilities(_recording(factor), tokeniser, task, params)[1] for factor in (1e4, 1e5))
   np.testing.assert_allclose(np.exp(quiet), np.exp(loud), atol=2e-3)
 
 
