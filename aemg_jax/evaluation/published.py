@@ -3,8 +3,8 @@
     aemg results --store=tests/benchmarks/results/X.json --workdir=W    adds W's rows to the JSON
     aemg results --store=tests/benchmarks/results/X.json --write=README.md
 
-A table stands between a line `<!-- RESULTS -->`, `<!-- CURVE -->` or `<!-- ABLATION -->` and the next
-line that is no part of a table. A README without the marker of something that the JSON holds keeps it out.
+A table stands between a line `<!-- RESULTS -->`, `<!-- DELAYS -->`, `<!-- CURVE -->` or `<!-- ABLATION -->`
+and the next line that is no part of a table. A README without the marker of something that the JSON holds keeps it out.
 """
 
 import json
@@ -79,6 +79,8 @@ def tables(stored: Mapping[str, Any]) -> dict[str, str]:
   found = {}
   if stored.get('rows'):
     found['RESULTS'] = results.markdown_table(stored['rows'])
+  if any('delays' in row for row in stored.get('rows', ())):
+    found['DELAYS'] = delay_table(stored['rows'])
   if stored.get('curve'):
     found['CURVE'] = curve_table(stored['curve'])
   if stored.get('ablation'):
@@ -97,6 +99,19 @@ def curve_table(rows: Sequence[Mapping[str, Any]]) -> str:
     cells = [f'{100 * mean[s]["repetition"]:.1f} / {100 * mean[s]["window"]:.1f}' if s in mean else '-'
              for s in seconds]
     lines.append(f'| {method} | ' + ' | '.join(cells) + ' |')
+  return '\n'.join(lines) + '\n'
+
+
+def delay_table(rows: Sequence[Mapping[str, Any]]) -> str:
+  """Accuracy in % of decisions by delay, at the same times for every delay; a line a row."""
+  rows = [row for row in rows if 'delays' in row]
+  delays = sorted({ms for row in rows for ms in row['delays']['ms']})
+  lines = ['| ' + ' | '.join(['protocol', 'method', *(f'{ms:g} ms' for ms in delays)]) + ' |',
+           '|---' * (len(delays) + 2) + '|']
+  for row in rows:
+    mean = {point['delay_ms']: point['mean']['same_times'] for point in row['delays']['points']}
+    cells = [f'{100 * mean[ms]:.1f}' if ms in mean else '-' for ms in delays]
+    lines.append('| ' + ' | '.join([row['protocol'], row['method'], *cells]) + ' |')
   return '\n'.join(lines) + '\n'
 
 

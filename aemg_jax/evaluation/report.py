@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from absl import logging
 
 from aemg_jax.evaluation.report_curve import curve_sections
+from aemg_jax.evaluation.report_delays import delay_sections
 from aemg_jax.evaluation.report_inputs import Row, read_results
 from aemg_jax.evaluation.report_page import (Block, Picture, Section, Table, Text, to_html,
                                              to_markdown)
@@ -65,6 +66,7 @@ def write_report(workdir: str | os.PathLike, header: RunHeader) -> pathlib.Path:
   sections = [
       Section('', _head(header, rows)),
       *result_sections(header.focus, labels, rows),
+      *delay_sections(rows, len(labels)),
       *curve_sections(workdir),
       *signal_sections(workdir),
   ]

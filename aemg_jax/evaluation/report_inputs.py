@@ -12,10 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from aemg_jax.evaluation import delays
 from aemg_jax.training import writers
 
 SCORES = ('repetition', 'window', 'macro_f1')
 _AGGREGATED = ('repetition', 'window')
+
+
+@dataclasses.dataclass(frozen=True)
+class Delay:
+  """Accuracy of decisions with one delay: {'all', 'same_times'} means and (low, high), see `delays`."""
+  mean: dict[str, float]
+  ci95: dict[str, tuple[float, float]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # arrays: a row is equal to itself only
@@ -32,6 +40,8 @@ class Row:
     confusion_kk: [K, K] repetitions by true (row) and predicted (column) label, summed over
       subjects; None when not stored.
     confusion_per_subject: the same for each subject; may be empty.
+    delay_ms: decision delays that were asked for; () where none were.
+    delays: {delay in ms: accuracy} of those that could be measured.
     provenance: split_hash, checkpoint_hash, config, commit, wall_s as text.
   """
   method: str
@@ -46,6 +56,8 @@ class Row:
   confusion_kk: np.ndarray | None
   confusion_per_subject: dict[str, np.ndarray]
   provenance: dict[str, str]
+  delay_ms: tuple[float, ...] = ()
+  delays: dict[float, Delay] = dataclasses.field(default_factory=dict)
 
   def subject_mean(self, score: str) -> float:
     """Mean over subjects of a score that the row does not aggregate itself."""
@@ -98,7 +110,8 @@ def _row(stored: Any, n_labels: int, where: str) -> Row:
           subject: _confusion(counts, n_labels, f'{where}.confusion_per_subject[{subject!r}]')
           for subject, counts in confusions.items()
       },
-      provenance=_provenance(stored, where))
+      provenance=_provenance(stored, where),
+      **_delays(stored, f'{where}.delays'))
 
 
 def _get(stored: Any, key: str, kind: Any, where: Any) -> Any:
@@ -124,14 +137,15 @@ def _fraction(stored: Any, key: str, where: str) -> float:
   return _in_unit(_get(stored, key, (int, float), where), f'{where}.{key}')
 
 
-def _aggregate(stored: Any, key: str, where: str) -> dict[str, float]:
+def _aggregate(stored: Any, key: str, where: str, scores: tuple[str, ...] = _AGGREGATED) -> dict[str, float]:
   values = _get(stored, key, dict, where)
-  return {score: _fraction(values, score, f'{where}.{key}') for score in _AGGREGATED}
+  return {score: _fraction(values, score, f'{where}.{key}') for score in scores}
 
 
-def _intervals(stored: Any, where: str) -> dict[str, tuple[float, float]]:
+def _intervals(stored: Any, where: str,
+               scores: tuple[str, ...] = _AGGREGATED) -> dict[str, tuple[float, float]]:
   intervals = {}
-  for score in _AGGREGATED:
+  for score in scores:
     at = f'{where}.ci95.{score}'
     pair = _get(_get(stored, 'ci95', dict, where), score, list, f'{where}.ci95')
     if len(pair) != 2:
@@ -141,6 +155,18 @@ def _intervals(stored: Any, where: str) -> dict[str, tuple[float, float]]:
       raise ValueError(f'{at}: got {pair!r:.60}, expected low <= high')
     intervals[score] = (low, high)
   return intervals
+
+
+def _delays(row: Any, where: str) -> dict[str, Any]:
+  """Fields of Row; rows of before there were delays have none."""
+  if 'delays' not in row:
+    return {}
+  stored, found = _get(row, 'delays', dict, where), {}
+  for i, point in enumerate(_get(stored, 'points', list, where)):
+    at = f'{where}.points[{i}]'
+    found[_get(point, 'delay_ms', (int, float), at)] = Delay(
+        _aggregate(point, 'mean', at, delays.SCORES), _intervals(point, at, delays.SCORES))
+  return {'delay_ms': tuple(_get(stored, 'ms', list, where)), 'delays': found}
 
 
 def _confusion(counts: Any, n_labels: int, where: str) -> np.ndarray:

@@ -50,6 +50,17 @@ def test_a_runs_rows_replace_their_own_and_keep_their_place(tmp_path):
     published.add(store, tmp_path)
 
 
+def test_delays_are_a_table_of_their_own():
+  """Catches: a delay that could not be measured taken for 0, points of one delay in another's column."""
+  point = lambda ms, value: {'delay_ms': ms, 'mean': {'all': 0.1, 'same_times': value}}
+  rows = [ROW, ROW | {'method': 'b', 'delays': {'ms': [100, 260, 1000], 'points': [
+      point(1000, 0.75), point(260, 0.5)]}}]
+  assert 'DELAYS' not in published.tables({'labels': [], 'rows': rows[:1]})
+  first, _, line = published.tables({'labels': [], 'rows': rows})['DELAYS'].splitlines()
+  assert first == '| protocol | method | 100 ms | 260 ms | 1000 ms |'
+  assert line == '| loso | b | - | 50.0 | 75.0 |'
+
+
 def test_only_the_table_behind_its_marker_changes():
   """Catches: the text after a table swallowed, a table of another marker, a marker that is not there."""
   page = 'a\n<!-- RESULTS -->\n| old |\n|---|\n\nnote | with a bar\n<!-- CURVE -->\n| c |\nend\n'

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aemg_jax.evaluation import (figure_data, figure_style, figures, figures_results, report,
-                                 report_inputs, report_page, report_results, report_tables)
+                                 report_delays, report_inputs, report_page, report_results, report_tables)
 
 HOSTILE = '<script>alert("x")</script>|\n# $\\frac{$ ![](http://x.example/)'
 LABELS = [HOSTILE, 'fist', '_open']
@@ -32,8 +32,15 @@ def _row(**changes):
   return row | changes
 
 
+def _delays(*points):
+  return {'ms': [100, 260, 300], 'samples': [52], 'window_ms': 260.0, 'stride_ms': 25.0, 'points': [
+      {'delay_ms': ms, 'windows': 1, 'decisions': 9, 'mean': {'all': every, 'same_times': same},
+       'ci95': {'all': [0.1, 0.9], 'same_times': [0.2, 0.8]}} for ms, every, same in points]}
+
+
 ROWS = [_row(transductive=True, uses_target='unlabelled', method=HOSTILE,
-             mean={'repetition': 0.9137, 'window': 0.8246}), _row()]
+             mean={'repetition': 0.9137, 'window': 0.8246}),
+        _row(delays=_delays((300, 0.765, 0.876), (260, 0.5, 0.25)))]
 
 
 def _header(**changes):
@@ -144,11 +151,26 @@ def test_every_picture_is_drawn_and_inline(written):
   names = {path.stem for path in (written / 'figures').iterdir()}
   assert names == {'intervals', 'subjects-0-loso', 'confusion', 'recall',
                    'confusion-worst-subjects', 'recording', 'codebook', 'words', 'codes',
-                   'curves-0-masked'}
+                   'curves-0-masked', 'delays-0-loso'}
   page = (written / 'report.html').read_text()
   assert page.count('data:image/png;base64,') == len(names)
   assert 'left out' not in page
   assert not list(written.rglob('*.tmp*'))
+
+
+def test_delays_are_shown_by_method(written):
+  """Catches: a delay that was not measured shown as a number, the two ways of counting exchanged, rows
+  without delays in the table or a section where no row has any."""
+  _, rows = report_inputs.read_results(written / 'results.json')
+  section, = report_delays.delay_sections(rows, 3)
+  shown = report_delays.table([row for row in rows if row.delay_ms])
+  assert shown.columns[2:] == ('100 ms', '260 ms', '300 ms')
+  assert shown.rows[1:] == (('', ('LDA', 'none', '-', '25.0 / 50.0', '87.6 / 76.5')),)
+  assert section.blocks[-1] == shown and report_delays.delay_sections(rows[:1], 3) == []
+  assert 'Decision delay' in (written / 'report.html').read_text()
+  old = {k: v for k, v in _row().items() if k != 'delays'}
+  (written / 'old.json').write_text(json.dumps({'labels': LABELS, 'rows': [old]}))
+  assert report_inputs.read_results(written / 'old.json')[1][0].delays == {}
 
 
 def test_recall_is_by_true_label():
@@ -193,6 +215,7 @@ def test_synthetic_data_has_a_banner(tmp_path):
     ({'transductive': 1}, r'transductive: got 1, expected bool'),
     ({'confusion': [[1, 2], [3, 4]]}, r'confusion: got shape \(2, 2\), expected \(3, 3\)'),
     ({'per_subject': {}}, r'per_subject: expected at least one subject'),
+    ({'delays': _delays((260, 50.0, 0.5))}, r'delays\.points\[0\]\.mean\.all: got 50\.0'),
     ({'method': None}, r'method: got None, expected str'),
 ])
 def test_malformed_row_is_refused(tmp_path, change, key):
