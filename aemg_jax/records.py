@@ -5,12 +5,14 @@ that other projects can take the builders without JAX.
 """
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
 
 KINDS = ('emg', 'imu', 'keypoints')
 SIGNAL_DTYPES = ('int16', 'int32', 'float32', 'float64')
+_NATIVE_DTYPES = tuple(map(np.dtype, SIGNAL_DTYPES))
 UNITS = ('V', 'mV', 'uV', 'nominal', 'm/s^2', 'deg/s', 'rad', 'px', 'm', 'normalised')
 
 
@@ -117,19 +119,26 @@ def _validate_signal(record: Record) -> None:
   signal_tc = record.signal_tc
   if not isinstance(signal_tc, np.ndarray) or signal_tc.ndim != 2:
     _fail(record, 'signal_tc', getattr(signal_tc, 'shape', type(signal_tc)), 'an array [T, C]')
-  if str(signal_tc.dtype) not in SIGNAL_DTYPES:
+  if signal_tc.dtype not in _NATIVE_DTYPES:
     _fail(record, 'signal_tc', str(signal_tc.dtype), f'dtype in {SIGNAL_DTYPES}')
   if signal_tc.shape[0] < 1 or signal_tc.shape[1] < 1:
     _fail(record, 'signal_tc', signal_tc.shape, 'at least one sample and one channel')
-  finite_tc = np.isfinite(signal_tc)
-  if not finite_tc.all():
-    sample, channel = np.argwhere(~finite_tc)[0]
+  if not all_finite(signal_tc):
+    sample, channel = np.argwhere(~np.isfinite(signal_tc))[0]
     _fail(record, 'signal_tc', signal_tc[sample, channel].item(),
           f'a finite value at sample {sample}, channel {channel}')
 
 
+def all_finite(values: np.ndarray) -> bool:
+  """Whether no number is NaN or infinite: then their sum is finite too, unless it overflows."""
+  if values.dtype.kind in 'iu':
+    return True
+  with np.errstate(all='ignore'):
+    return bool(np.isfinite(values.sum()) or np.isfinite(values).all())
+
+
 def _validate_rate(record: Record) -> None:
-  if not (np.isfinite(record.rate_hz) and record.rate_hz > 0):
+  if not (math.isfinite(record.rate_hz) and record.rate_hz > 0):
     _fail(record, 'rate_hz', record.rate_hz, 'a positive rate in Hz')
   if not 0 <= record.bandwidth_hz <= record.rate_hz / 2:
     _fail(record, 'bandwidth_hz', record.bandwidth_hz, f'within [0, {record.rate_hz / 2:g}] Hz')
@@ -147,7 +156,7 @@ def _validate_sensors(record: Record) -> None:
       _fail(record, f'sensors[{i}].name', sensor.name, 'a non-empty name')
     if sensor.unit not in UNITS:
       _fail(record, f'sensors[{i}].unit', sensor.unit, f'one of {UNITS}')
-    if not (np.isfinite(sensor.scale) and sensor.scale > 0):
+    if not (math.isfinite(sensor.scale) and sensor.scale > 0):
       _fail(record, f'sensors[{i}].scale', sensor.scale, 'a positive number')
     if sensor.ring > 0 and not 0 <= sensor.angle_deg < 360:
       _fail(record, f'sensors[{i}].angle_deg', sensor.angle_deg, 'within [0, 360) on a ring')
@@ -162,7 +171,7 @@ def _validate_spans(record: Record) -> None:
       if not span.name:
         _fail(record, f'{field}[{i}].name', span.name, 'a non-empty name')
   for i, annotation in enumerate(record.annotations):
-    if not np.isfinite(annotation.value):
+    if not math.isfinite(annotation.value):
       _fail(record, f'annotations[{i}].value', annotation.value, 'a finite number')
   spans = sorted((label.start, label.stop) for label in record.labels)
   for (_, stop), (start, _) in zip(spans, spans[1:]):

@@ -11,11 +11,13 @@ Example { Features { map<string, Feature> } }, Feature { bytes_list = 1 | int64_
 
 import array
 from collections.abc import Sequence
+import functools
 from typing import Any
 
 from aemg_jax.records import Record
 import numpy as np
 
+BYTES_LIST, INT64_LIST = 1, 3  # fields of a Feature
 # Columns of the spans of a record and the type of each: int64, float64 or text.
 _LABEL = {'name': str, 'start': 'q', 'stop': 'q'}
 _COLUMNS = {
@@ -23,7 +25,7 @@ _COLUMNS = {
     'sensors': {'angle_deg': 'd', 'column': 'q', 'name': str, 'ring': 'q', 'row': 'q', 'scale': 'd',
                 'unit': str}}
 
-_last: tuple[Any, bytes] = ((), b'')  # sensors and their entries: mostly one tuple for a whole set
+_last: dict[str, tuple[Any, bytes]] = {}  # spans of each field and their entries
 
 
 def encode(record: Record, any_channels: bool = False) -> bytes:
@@ -33,60 +35,62 @@ def encode(record: Record, any_channels: bool = False) -> bytes:
     record: to write.
     any_channels: the set's records differ in number of channels; TFDS then stores the shape too.
   """
-  text = lambda name: _entry(name, _field(1, _field(1, getattr(record, name).encode())))
-  real = lambda name: _entry(name, _field(1, _field(1, _raw('d', [getattr(record, name)]))))
-  whole = lambda name: _entry(name, _field(3, _field(1, _varint(int(getattr(record, name))))))
+  text = lambda name: _one(name, getattr(record, name).encode())
+  real = lambda name: _one(name, _raw('d', [getattr(record, name)]))
+  whole = lambda name: _one(name, _varint(int(getattr(record, name))), INT64_LIST)
   signal = np.ascontiguousarray(record.signal_tc).data.cast('B')
   parts = [_spans('annotations', record.annotations), real('bandwidth_hz'), text('dataset'),
            whole('is_envelope'), text('kind'), _spans('labels', record.labels), text('licence'),
-           real('rate_hz'), text('record_id'), whole('repetition'), _sensors(record.sensors),
-           text('session')]
-  name = b'signal'
+           real('rate_hz'), text('record_id'), whole('repetition'),
+           _spans('sensors', record.sensors), text('session')]
+  name = 'signal'
   if any_channels:
-    shape = b''.join(map(_varint, record.signal_tc.shape))
-    parts.append(_entry('signal/shape', _field(3, _field(1, shape))))
-    name = b'signal/value'
-  parts += [_signal_head(name, len(signal)), signal, text('subject')]
+    parts.append(_one('signal/shape', b''.join(map(_varint, record.signal_tc.shape)), INT64_LIST))
+    name = 'signal/value'
+  parts += [_head_of_one(name, BYTES_LIST, len(signal)), signal, text('subject')]
   return b''.join([_head(1, sum(map(len, parts))), *parts])
 
 
-def _sensors(sensors: Sequence[Any]) -> bytes:
-  global _last
-  if _last[0] is not sensors:
-    _last = (sensors, _spans('sensors', sensors))
-  return _last[1]
-
-
 def _spans(field: str, spans: Sequence[Any]) -> bytes:
-  """One entry for each column."""
-  entries = []
-  for name, kind in _COLUMNS[field].items():
-    values = [getattr(span, name) for span in spans]
-    items = [value.encode() for value in values] if kind is str else [_raw(kind, values)]
-    entries.append(_entry(f'{field}/{name}', _field(1, b''.join([_field(1, x) for x in items]))))
-  return b''.join(entries)
+  """One entry for each column; made once where many records share a tuple, as of their sensors."""
+  if field not in _last or _last[field][0] is not spans:
+    _last[field] = (spans, b''.join([
+        _column(f'{field}/{name}', kind, [getattr(span, name) for span in spans])
+        for name, kind in _COLUMNS[field].items()]))
+  return _last[field][1]
+
+
+def _column(name: str, kind: Any, values: Sequence[Any]) -> bytes:
+  if kind is not str:
+    return _one(name, _raw(kind, values))
+  texts = [value.encode() for value in values]
+  items = b''.join([_head(1, len(text)) + text for text in texts])
+  feature = _head(BYTES_LIST, len(items)) + items
+  return _entry_head(name, len(feature)) + feature
 
 
 def _raw(kind: str, values: Sequence[Any]) -> bytes:
   return array.array(kind, values).tobytes()
 
 
-def _signal_head(name: bytes, n_bytes: int) -> bytes:
-  """What stands before the signal: the heads of its entry, all but its bytes."""
+def _one(name: str, value: bytes, kind: int = BYTES_LIST) -> bytes:
+  """The entry of a feature with one value, or several whole numbers."""
+  return _head_of_one(name, kind, len(value)) + value
+
+
+@functools.lru_cache(maxsize=4096)
+def _head_of_one(name: str, kind: int, n_bytes: int) -> bytes:
+  """All of an entry but its only value, which has `n_bytes` and comes last."""
   value = _head(1, n_bytes)
-  feature = _head(1, len(value) + n_bytes) + value
-  key = _field(1, name)
-  second = _head(2, len(feature) + n_bytes) + feature
+  feature = _head(kind, len(value) + n_bytes) + value
+  return _entry_head(name, len(feature) + n_bytes) + feature
+
+
+def _entry_head(name: str, n_bytes: int) -> bytes:
+  """The beginning of an entry of the map in Features, its first field, up to its feature."""
+  key = _head(1, len(name.encode())) + name.encode()
+  second = _head(2, n_bytes)
   return _head(1, len(key) + len(second) + n_bytes) + key + second
-
-
-def _entry(name: str, feature: bytes) -> bytes:
-  """One entry of the map in Features, its first field."""
-  return _field(1, _field(1, name.encode()) + _field(2, feature))
-
-
-def _field(number: int, data: bytes) -> bytes:
-  return _head(number, len(data)) + data
 
 
 def _head(number: int, n_bytes: int) -> bytes:

@@ -69,7 +69,7 @@ def outline(job: Job, item: Record | Reject, schema: Schema) -> Outline | Reject
   if dtype != np.dtype(schema.dtype) or schema.channels not in (None, shape[1]):
     return Reject(job.name, INVALID_RECORD, f'signal of {shape[1]} channels of {dtype}, expected'
                   f' {schema.channels or "any number"} of {schema.dtype}')
-  digest = hashlib.sha256(f'{dtype} {shape}'.encode())
+  digest = hashlib.sha256(f'{schema.dtype} {shape}'.encode())
   digest.update(np.ascontiguousarray(item.signal_tc).data)
   return Outline(job.name, item.record_id, item.subject, item.n_samples / item.rate_hz, labels,
                  digest.hexdigest())

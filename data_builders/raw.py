@@ -19,6 +19,7 @@ from data_builders.jobs import Job
 MAX_BYTES = 2 << 40
 MAX_RATIO = 200  # text tables reach 20, DEFLATE itself 1032
 RATIO_FLOOR_BYTES = 16 << 20
+SMALL_BYTES = 1 << 18
 RAW_PREFIX = '.raw-'
 # What zipfile and tarfile let through from below: bz2 and names that no file can have are OSErrors,
 # and a tar header that declares 2 EiB is a MemoryError.
@@ -67,11 +68,12 @@ def find_files(folders: Sequence[str], pattern: str, expected: str) -> list[Job]
   jobs = {}
   for top in map(os.fspath, folders):
     for folder, _, names in os.walk(top):
+      below = os.path.relpath(folder, top).replace(os.sep, '/')
       for name in names:
-        path = os.path.join(folder, name)
-        match = whole.fullmatch(os.path.relpath(path, top).replace(os.sep, '/'))
+        match = whole.fullmatch(name if below == '.' else f'{below}/{name}')
         if match is None:
           continue
+        path = os.path.join(folder, name)
         job = Job(match['its_name'], path, os.path.getsize(path))
         if job.name in jobs:
           raise ValueError(f'{path}: {job.name} is there twice, also as {jobs[job.name].path},'
@@ -103,9 +105,17 @@ def content_sha256(jobs: Sequence[Job]) -> str:
   """One checksum over names and bytes of all files, however they were packed."""
   total = hashlib.sha256()
   for job in sorted(jobs, key=lambda job: job.name):
-    with open(job.path, 'rb') as f:
-      total.update(f'{hashlib.file_digest(f, "sha256").hexdigest()}  {job.name}\n'.encode())
+    total.update(f'{_file_sha256(job.path)}  {job.name}\n'.encode())
   return total.hexdigest()
+
+
+def _file_sha256(path: str) -> str:
+  with open(path, 'rb') as f:
+    first = f.read(SMALL_BYTES)  # file_digest clears a buffer of this size before it begins
+    if len(first) < SMALL_BYTES:
+      return hashlib.sha256(first).hexdigest()
+    f.seek(0)
+    return hashlib.file_digest(f, 'sha256').hexdigest()
 
 
 def is_archive(path: str) -> bool:

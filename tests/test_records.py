@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from aemg_jax.records import Annotation, Label, Record, Sensor, validate
+from aemg_jax.records import Annotation, Label, Record, Sensor, all_finite, validate
 import numpy as np
 import pytest
 
@@ -99,3 +99,13 @@ def test_a_non_finite_sample_is_located():
   """An error that says only that something somewhere is NaN."""
   with pytest.raises(ValueError, match='sample 7, channel 1'):
     validate(make_record(**with_value(np.nan)))
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+def test_finite_numbers_may_overflow_when_summed(dtype):
+  """Catches: finite taken for the sum being finite, or infinities that cancel taken for finite."""
+  top = np.finfo(dtype).max
+  assert all_finite(np.full((8, 2), top, dtype))
+  for bad in (np.nan, np.inf, -np.inf):
+    assert not all_finite(np.array([[top, top], [1, bad]], dtype))
+  assert not all_finite(np.array([[np.inf, -np.inf]], dtype))

@@ -10,10 +10,10 @@ import dataclasses
 import os
 import re
 
-from aemg_jax.records import Label, Record, Sensor
+from aemg_jax.records import Label, Record, Sensor, all_finite
 import numpy as np
 
-from data_builders import mat5
+from data_builders import channels, mat5
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, TOO_SHORT, UNKNOWN_FILE, Job, Reject,
     Unusable)
@@ -161,9 +161,9 @@ def _signal(job: Job, numbers: dict[str, int]) -> np.ndarray:
   if not MIN_SAMPLES <= len(data) <= MAX_SAMPLES:
     reason = TOO_SHORT if len(data) < MIN_SAMPLES else BAD_SIZE
     raise Unusable(reason, f'{len(data)} samples, expected {MIN_SAMPLES} to {MAX_SAMPLES}')
-  if not np.isfinite(data).all():
+  if not all_finite(data):
     raise Unusable(BAD_VALUE, 'data holds NaN or infinity')
-  constant = np.flatnonzero((data == data[0]).all(axis=0))
+  constant = channels.constant(data)
   if constant.size:
     raise Unusable(CONSTANT_CHANNEL, f'column {constant[0]} (from 0) is'
                    f' {data[0, constant[0]]:g} throughout, expected a signal')

@@ -12,7 +12,7 @@ import re
 from aemg_jax.records import Annotation, Label, Record, Sensor
 import numpy as np
 
-from data_builders import timestamps
+from data_builders import channels, timestamps
 from data_builders.cerqueira_fatigue import levels
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_TIME, BAD_VALUE, CONSTANT_CHANNEL, MISSING_LABEL, NOT_ALIGNED,
@@ -158,7 +158,7 @@ def _check_signal(signal_tc: np.ndarray) -> None:
   if bad.size:
     raise Unusable(BAD_VALUE, f'{signal_tc[tuple(bad[0])]} at sample {bad[0, 0]},'
                    f' {MUSCLES[bad[0, 1]]}, expected a finite value')
-  constant = np.flatnonzero(signal_tc.min(axis=0) == signal_tc.max(axis=0))
+  constant = channels.constant(signal_tc)
   if constant.size:
     raise Unusable(CONSTANT_CHANNEL, f'{MUSCLES[constant[0]]} is {signal_tc[0, constant[0]]}'
                    ' throughout, expected a signal')

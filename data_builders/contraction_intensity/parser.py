@@ -12,6 +12,7 @@ import re
 from aemg_jax.records import Annotation, Label, Record, Sensor
 import numpy as np
 
+from data_builders import channels
 from data_builders.jobs import (BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, TOO_SHORT,
                                 UNKNOWN_FILE, Job, Reject)
 from data_builders.raw import find_files
@@ -97,7 +98,7 @@ def _signal(job: Job) -> np.ndarray | Reject:
     t, c = np.argwhere(~(np.abs(signal_tc) <= MAX_ABS))[0]
     return Reject(job.name, BAD_VALUE,
                   f'{signal_tc[t, c]} in row {t}, column {c}, expected at most {MAX_ABS:g}')
-  constant = np.flatnonzero(np.ptp(signal_tc, axis=0) == 0)
+  constant = channels.constant(signal_tc)
   if constant.size:
     return Reject(job.name, CONSTANT_CHANNEL, f'channel {constant[0]} is'
                   f' {signal_tc[0, constant[0]]} throughout, expected a signal')

@@ -12,7 +12,7 @@ import re
 from aemg_jax.records import Label, Record, Sensor
 import numpy as np
 
-from data_builders import mat5
+from data_builders import channels, mat5
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, TOO_SHORT, UNKNOWN_FILE, Job, Reject)
 from data_builders.raw import find_files
@@ -94,7 +94,7 @@ def _record(job: Job, repetition: int, trial_rt: np.ndarray) -> Record | Reject:
   if bad.size:
     return Reject(name, BAD_VALUE, f'{signal_tc[tuple(bad[0])]} at sample {bad[0, 0]},'
                   f' {_SENSORS[bad[0, 1]].name}, expected a finite value')
-  constant = np.flatnonzero(signal_tc.min(axis=0) == signal_tc.max(axis=0))
+  constant = channels.constant(signal_tc)
   if constant.size:
     return Reject(name, CONSTANT_CHANNEL, f'{_SENSORS[constant[0]].name} is'
                   f' {signal_tc[0, constant[0]]} throughout ({constant.size} such), expected a'

@@ -16,6 +16,7 @@ import re
 from aemg_jax.records import Annotation, Label, Record, Sensor
 import numpy as np
 
+from data_builders import channels
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, MISSING_FILE, MISSING_LABEL, TOO_SHORT,
     UNKNOWN_FILE, Job, Reject, Unusable)
@@ -127,7 +128,7 @@ def _recording(text: str) -> tuple[np.ndarray, np.ndarray]:
     t, c = np.argwhere(bad)[0]
     raise Unusable(BAD_VALUE, f'{counts_tc[t, c]} in row {t}, {CHANNELS[c]}, expected a whole'
                    f' number of {BITS} bits')
-  constant = np.flatnonzero(np.ptp(counts_tc, axis=0) == 0)
+  constant = channels.constant(counts_tc)
   if constant.size:
     raise Unusable(CONSTANT_CHANNEL, f'{CHANNELS[constant[0]]} is {counts_tc[0, constant[0]]:g}'
                    ' throughout, expected a signal')

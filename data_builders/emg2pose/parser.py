@@ -15,10 +15,10 @@ import os
 import re
 from typing import NamedTuple
 
-from aemg_jax.records import Label, Record, Sensor
+from aemg_jax.records import Label, Record, Sensor, all_finite
 import numpy as np
 
-from data_builders import hdf5, timestamps
+from data_builders import channels, hdf5, timestamps
 from data_builders.jobs import (
     BAD_FORMAT, BAD_VALUE, CONSTANT_CHANNEL, MISSING_FILE, MISSING_LABEL, TOO_SHORT, UNKNOWN_LABEL,
     Job, Reject)
@@ -117,11 +117,11 @@ def parse(job: Job) -> list[Record | Reject]:
     return reject(BAD_FORMAT, str(error))
   if len(emg_tc) < MIN_SAMPLES:
     return reject(TOO_SHORT, f'{len(emg_tc)} samples, expected at least {MIN_SAMPLES}')
-  if not np.isfinite(emg_tc).all():
+  if not all_finite(emg_tc):
     return reject(BAD_VALUE, 'emg holds NaN or infinity')
   if problem := timestamps.problem(time_s, RATE_HZ):
     return reject(BAD_VALUE, problem)
-  constant = np.flatnonzero((emg_tc == emg_tc[0]).all(axis=0))
+  constant = channels.constant(emg_tc)
   if constant.size:
     return reject(CONSTANT_CHANNEL, f'channel {constant[0]} is {emg_tc[0, constant[0]]} throughout,'
                   ' expected a signal')

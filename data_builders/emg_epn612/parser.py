@@ -14,6 +14,7 @@ from typing import Any
 from aemg_jax.records import Label, Record, Sensor
 import numpy as np
 
+from data_builders import channels
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, MISSING_LABEL, NO_RECORDING, TOO_SHORT,
     UNKNOWN_FILE, UNKNOWN_LABEL, Job, Reject, Unusable)
@@ -187,7 +188,7 @@ def _signal(trial: Any) -> np.ndarray:
   counts_tc = value_tc.astype(np.int16)
   if (counts_tc != value_tc).any():
     raise Unusable(BAD_VALUE, 'emg holds fractions, expected whole numbers')
-  constant = np.flatnonzero(np.ptp(counts_tc, axis=0) == 0)
+  constant = channels.constant(counts_tc)
   if constant.size:
     raise Unusable(CONSTANT_CHANNEL, f'{names[constant[0]]} is {counts_tc[0, constant[0]]}'
                    ' throughout, expected a signal')

@@ -7,7 +7,7 @@ import os
 from aemg_jax.records import UNITS, Annotation, Label, Record, Sensor
 import numpy as np
 
-from data_builders import wfdb_record
+from data_builders import channels, wfdb_record
 from data_builders.counts import FormatError
 from data_builders.emg_folder import readers, spans
 from data_builders.emg_folder.manifest import FILE, Manifest
@@ -117,7 +117,7 @@ def _signal(manifest: Manifest, content: readers.Content) -> np.ndarray:
     t, c = np.argwhere(~kept_tc)[0]
     raise Unusable(BAD_VALUE, f'{found_tc[t, c]} at sample {t}, {manifest.channels[c].signal.key},'
                    f' expected a finite number that {dtype} holds (dtype)')
-  constant = np.flatnonzero((signal_tc == signal_tc[0]).all(axis=0))
+  constant = channels.constant(signal_tc)
   if constant.size:
     c = constant[0]
     raise Unusable(CONSTANT_CHANNEL, f'{manifest.channels[c].signal.key}'

@@ -11,7 +11,7 @@ import re
 from aemg_jax.records import Label, Record, Sensor
 import numpy as np
 
-from data_builders import mat5
+from data_builders import channels, mat5
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, TOO_SHORT, UNKNOWN_FILE, UNKNOWN_LABEL, Job,
     Reject, Unusable)
@@ -124,7 +124,7 @@ def _signal(job: Job) -> np.ndarray:
     raise Unusable(BAD_SIZE, f'{n_samples} samples, expected at most {MAX_SAMPLES}')
   if not np.isfinite(value).all():
     raise Unusable(BAD_VALUE, 'value holds NaN or infinity')
-  constant = np.flatnonzero((value == value[:, :1]).all(axis=1))
+  constant = channels.constant(value.T)
   if constant.size:
     raise Unusable(CONSTANT_CHANNEL, f'row {constant[0]} (from 0) is {value[constant[0], 0]:g}'
                    ' throughout, expected a signal')

@@ -10,10 +10,10 @@ import collections
 from collections.abc import Sequence
 import re
 
-from aemg_jax.records import Annotation, Label, Record, Sensor
+from aemg_jax.records import Annotation, Label, Record, Sensor, all_finite
 import numpy as np
 
-from data_builders import hdf5, pandas_hdf5, timestamps
+from data_builders import channels, hdf5, pandas_hdf5, timestamps
 from data_builders.jobs import (
     BAD_FORMAT, BAD_VALUE, CONSTANT_CHANNEL, MISSING_LABEL, TOO_SHORT, UNKNOWN_FILE, Job, Reject,
     Unusable)
@@ -71,9 +71,9 @@ def _record(task: str, job: Job) -> Record:
       raise Unusable(BAD_VALUE, problem)
     find = {'discrete_gestures': _gestures, 'handwriting': _writing, 'wrist': lambda *_: []}[task]
     labels = find(file, time_s)
-  if not np.isfinite(emg_tc).all():
+  if not all_finite(emg_tc):
     raise Unusable(BAD_VALUE, 'emg holds NaN or infinity')
-  constant = np.flatnonzero((emg_tc == emg_tc[0]).all(axis=0))
+  constant = channels.constant(emg_tc)
   if constant.size:
     raise Unusable(CONSTANT_CHANNEL, f'channel {constant[0]} is {emg_tc[0, constant[0]]}'
                    ' throughout, expected a signal')

@@ -14,7 +14,7 @@ from typing import Any
 from aemg_jax.records import Label, Record, Sensor
 import numpy as np
 
-from data_builders import optional, wfdb_record
+from data_builders import channels, optional, wfdb_record
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, TOO_SHORT, UNKNOWN_FILE, Job, Reject)
 from data_builders.raw import find_files
@@ -160,7 +160,7 @@ def _read_signal(job: Job, header: Any) -> np.ndarray | Reject:
   if bad.size:
     return Reject(job.name, BAD_VALUE, f'{NO_SAMPLE} (no sample) at sample {bad[0, 0]}, channel'
                   f' {FILE_CHANNELS[KEPT[bad[0, 1]]]}, expected a value')
-  constant = np.flatnonzero(np.ptp(stored_tc.astype(np.int32), axis=0) == 0)
+  constant = channels.constant(stored_tc)
   if constant.size:
     return Reject(job.name, CONSTANT_CHANNEL, f'channel {FILE_CHANNELS[KEPT[constant[0]]]} is'
                   f' {stored_tc[0, constant[0]]} throughout, expected a signal')

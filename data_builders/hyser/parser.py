@@ -13,7 +13,7 @@ import re
 from aemg_jax.records import Label, Record, Sensor
 import numpy as np
 
-from data_builders import wfdb_record
+from data_builders import channels, wfdb_record
 from data_builders.counts import FormatError
 from data_builders.hyser.tasks import DIRECTIONS, TASKS, Task
 from data_builders.jobs import (
@@ -184,7 +184,7 @@ def _read_signal(job: Job) -> tuple[np.ndarray, str, tuple[float, ...]]:
                      f' {MAX_SCALE:g}')
   if len(signal_tc) < MIN_SAMPLES:
     raise Unusable(TOO_SHORT, f'{len(signal_tc)} samples, expected at least {MIN_SAMPLES}')
-  constant = np.flatnonzero(signal_tc.min(axis=0) == signal_tc.max(axis=0))
+  constant = channels.constant(signal_tc)
   if constant.size:
     raise Unusable(CONSTANT_CHANNEL, f'channel {CHANNELS[constant[0]]} is constant throughout'
                    f' ({constant.size} such), expected a signal')

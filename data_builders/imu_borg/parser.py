@@ -17,6 +17,7 @@ import re
 from aemg_jax.records import Annotation, Record, Sensor
 import numpy as np
 
+from data_builders import channels
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, MISSING_FILE, MISSING_LABEL, NOT_ALIGNED,
     TOO_SHORT, UNKNOWN_FILE, Job, Reject, Unusable)
@@ -139,7 +140,7 @@ def _imu(path: str) -> tuple[np.ndarray, np.ndarray]:
     raise Unusable(BAD_VALUE, f'{table[row, column]} in row {row}, expected a finite number for'
                    f' {HEADER.split(",")[column]}')
   signal_tc = table[:, 1:1 + N_CHANNELS]
-  constant = np.flatnonzero(np.ptp(signal_tc, axis=0) == 0)
+  constant = channels.constant(signal_tc)
   if constant.size:
     raise Unusable(CONSTANT_CHANNEL, f'{_SENSORS[constant[0]].name} is'
                    f' {signal_tc[0, constant[0]]} throughout, expected a signal')

@@ -8,10 +8,10 @@ labels: the protocol's clock gives them, as in the authors' own segmentation.
 from collections.abc import Sequence
 import re
 
-from aemg_jax.records import Annotation, Label, Record, Sensor
+from aemg_jax.records import Annotation, Label, Record, Sensor, all_finite
 import numpy as np
 
-from data_builders import mat5
+from data_builders import channels, mat5
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, TOO_SHORT, UNKNOWN_FILE, Job, Reject,
     Unusable)
@@ -112,9 +112,9 @@ def _signal(job: Job) -> np.ndarray:
                    ' last gesture ends')
   if len(data) > MAX_SAMPLES:
     raise Unusable(BAD_SIZE, f'{len(data)} samples, expected at most {MAX_SAMPLES}')
-  if not np.isfinite(data).all():
+  if not all_finite(data):
     raise Unusable(BAD_VALUE, 'data holds NaN or infinity')
-  constant = np.flatnonzero((data == data[0]).all(axis=0))
+  constant = channels.constant(data)
   if constant.size:
     raise Unusable(CONSTANT_CHANNEL, f'column {constant[0]} (from 0) is'
                    f' {data[0, constant[0]]:g} throughout, expected a signal')

@@ -11,6 +11,7 @@ import re
 from aemg_jax.records import Label, Record, Sensor
 import numpy as np
 
+from data_builders import channels
 from data_builders.jobs import BAD_SIZE, CONSTANT_CHANNEL, TOO_SHORT, UNKNOWN_FILE, Job, Reject
 from data_builders.raw import find_files
 
@@ -74,7 +75,7 @@ def parse(job: Job) -> list[Record | Reject]:
   if len(signal_tc) < MIN_SAMPLES:
     return [Reject(job.name, TOO_SHORT,
                    f'{len(signal_tc)} samples, expected at least {MIN_SAMPLES}')]
-  constant = np.flatnonzero(np.ptp(signal_tc, axis=0) == 0)
+  constant = channels.constant(signal_tc)
   if constant.size:
     value = signal_tc[0, constant[0]]
     return [Reject(job.name, CONSTANT_CHANNEL,

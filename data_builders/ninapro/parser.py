@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 import os
 import re
 
-from aemg_jax.records import Annotation, Label, Record, Sensor
+from aemg_jax.records import Annotation, Label, Record, Sensor, all_finite
 import numpy as np
 
-from data_builders import mat5
+from data_builders import channels, mat5
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, MISSING_LABEL, TOO_SHORT, UNKNOWN_FILE,
     UNKNOWN_LABEL, Job, Reject, Unusable)
@@ -136,7 +136,7 @@ def _read(database: Database, job: Job) -> tuple[np.ndarray, dict[str, np.ndarra
   if max(lengths.values()) - common > MAX_LENGTH_DIFFERENCE * len(emg_tc):
     raise Unusable(BAD_SIZE, f'lengths {lengths}, expected them to agree to'
                    f' {MAX_LENGTH_DIFFERENCE:.0%}')
-  if not np.isfinite(emg_tc).all():
+  if not all_finite(emg_tc):
     raise Unusable(BAD_VALUE, 'emg holds NaN or infinity')
   tracks = {name: track[:common, 0].astype(np.uint8) for name, track in arrays.items()}
   return emg_tc[:common].astype(database.dtype, copy=False), tracks
@@ -174,7 +174,7 @@ def _label_index(database: Database, exercise: int,
 
 def _live(database: Database, emg_tc: np.ndarray) -> tuple[np.ndarray, tuple[Sensor, ...]]:
   """EMG [T, C] of the columns that have an electrode, and the electrodes."""
-  constant = np.flatnonzero((emg_tc == emg_tc[0]).all(axis=0)).tolist()
+  constant = channels.constant(emg_tc).tolist()
   columns = database.columns
   if emg_tc.shape[1] < len(columns):  # which electrodes were left out, the file does not say
     columns = tuple(Sensor(f'electrode {i + 1}', unit=columns[0].unit)

@@ -9,10 +9,10 @@ says which of this is documented and which is a third party's word.
 from collections.abc import Iterator, Mapping, Sequence
 import re
 
-from aemg_jax.records import Annotation, Label, Record, Sensor
+from aemg_jax.records import Annotation, Label, Record, Sensor, all_finite
 import numpy as np
 
-from data_builders import hdf5, pandas_hdf5, timestamps
+from data_builders import channels, hdf5, pandas_hdf5, timestamps
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, MISSING_LABEL, TOO_SHORT, UNKNOWN_FILE,
     UNKNOWN_LABEL, Job, Reject, Unusable)
@@ -76,9 +76,9 @@ def _record(job: Job) -> Record:
     emg_tc, tracks, time_s = _read(file)
   if problem := timestamps.problem(time_s, RATE_HZ):
     raise Unusable(BAD_VALUE, problem)
-  if not np.isfinite(emg_tc).all():
+  if not all_finite(emg_tc):
     raise Unusable(BAD_VALUE, 'emg holds NaN or infinity')
-  constant = np.flatnonzero((emg_tc == emg_tc[0]).all(axis=0))
+  constant = channels.constant(emg_tc)
   if constant.size:
     raise Unusable(CONSTANT_CHANNEL, f'{EMG[constant[0]]} is {emg_tc[0, constant[0]]} throughout,'
                    ' expected a signal')

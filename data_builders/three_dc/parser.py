@@ -8,10 +8,12 @@ N = 1..22, cycle R = 0..3, class C = 0..10: one line per sample, 10 whole number
 from collections.abc import Sequence
 import os
 import re
+import warnings
 
 from aemg_jax.records import Label, Record, Sensor
 import numpy as np
 
+from data_builders import channels
 from data_builders.jobs import (
     BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, TOO_SHORT, UNKNOWN_FILE, Job, Reject)
 from data_builders.raw import find_files
@@ -67,8 +69,7 @@ def parse(job: Job) -> list[Record | Reject]:
   if len(signal_tc) < MIN_SAMPLES:
     return [Reject(job.name, TOO_SHORT,
                    f'{len(signal_tc)} samples, expected at least {MIN_SAMPLES}')]
-  ends_alike = np.flatnonzero(signal_tc[0] == signal_tc[-1])  # few, and the rest costs time
-  constant = ends_alike[np.ptp(signal_tc[:, ends_alike], axis=0) == 0]
+  constant = channels.constant(signal_tc)
   if constant.size:
     value = signal_tc[0, constant[0]]
     return [Reject(job.name, CONSTANT_CHANNEL,
@@ -88,7 +89,7 @@ def _read(job: Job) -> np.ndarray | Reject:
     return Reject(job.name, BAD_SIZE, f'{size} bytes, expected 1 to {MAX_BYTES}')
   with open(job.path, 'rb') as f:
     data = f.read()
-  table_tc = _plain_table(job.path, data)
+  table_tc = _plain_table(data)
   if table_tc is None:
     i, line = next((i, line) for i, line in enumerate(data.splitlines())
                    if _LINE.fullmatch(line) is None)
@@ -101,13 +102,23 @@ def _read(job: Job) -> np.ndarray | Reject:
   return table_tc.astype(np.int16)
 
 
-def _plain_table(path: str, data: bytes) -> np.ndarray | None:
-  """The numbers, or None where a line is not as _LINE says (zeros before a number are let be)."""
-  if data.translate(None, b'0123456789,-\r\n') or not data.strip():
+def _plain_table(data: bytes) -> np.ndarray | None:
+  """The numbers, or None where a line is not as _LINE says (zeros before a number are let be).
+
+  All at once: np.loadtxt takes half as long again.
+  """
+  if b'\r' in data:
+    data = b'\n'.join(data.splitlines())
+  data = data.removesuffix(b'\n')
+  n_lines = data.count(b'\n') + 1
+  between = data.translate(None, b'-0123456789') + b'\n'
+  data = data.replace(b'\n', b',') + b','
+  if between != (b',' * (N_CHANNELS - 1) + b'\n') * n_lines or b'-,' in data:  # NumPy: 0
     return None
-  n_lines = len(data.splitlines()) if b'\r' in data else data.count(b'\n') + (data[-1:] != b'\n')
-  try:
-    table_tc = np.loadtxt(path, np.int32, delimiter=',', ndmin=2)  # faster than from memory
-  except ValueError:
-    return None
-  return table_tc if table_tc.shape == (n_lines, N_CHANNELS) else None  # it skips empty lines
+  with warnings.catch_warnings():
+    warnings.simplefilter('ignore', DeprecationWarning)  # of numbers that cannot be read
+    try:
+      numbers = np.fromstring(data[:-1], np.int64, sep=',')
+    except ValueError:  # as NumPy announces for the same
+      return None
+  return numbers.reshape(-1, N_CHANNELS) if numbers.size == n_lines * N_CHANNELS else None

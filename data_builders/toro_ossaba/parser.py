@@ -13,6 +13,7 @@ import re
 from aemg_jax.records import Label, Record, Sensor
 import numpy as np
 
+from data_builders import channels
 from data_builders.jobs import (BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, TOO_SHORT,
                                 UNKNOWN_FILE, UNKNOWN_LABEL, Job, Reject)
 from data_builders.raw import find_files
@@ -113,7 +114,7 @@ def _read_table(job: Job, delimiter: str, n_columns: int, header: str = '') -> n
 
 def _record(job: Job, signal_tc: np.ndarray, its_id: str, subject: str,
             gesture: int) -> Record | Reject:
-  constant = np.flatnonzero((signal_tc == signal_tc[0]).all(axis=0))
+  constant = channels.constant(signal_tc)
   if constant.size:
     return Reject(job.name, CONSTANT_CHANNEL, f'channel {constant[0] + 1} is'
                   f' {signal_tc[0, constant[0]]:g} throughout, expected a signal')

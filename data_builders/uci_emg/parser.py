@@ -13,6 +13,7 @@ import re
 from aemg_jax.records import Annotation, Label, Record, Sensor
 import numpy as np
 
+from data_builders import channels
 from data_builders.jobs import (BAD_FORMAT, BAD_SIZE, BAD_VALUE, CONSTANT_CHANNEL, MISSING_LABEL,
                                 TOO_SHORT, UNKNOWN_FILE, UNKNOWN_LABEL, Job, Reject)
 from data_builders.raw import find_files
@@ -138,7 +139,7 @@ def _fault(table: np.ndarray) -> tuple[str, str] | None:
     row, channel = np.argwhere(off)[0]
     return BAD_VALUE, (f'{volt_tc[row, channel]:g} in row {row}, channel {channel + 1}, expected'
                        f' {VOLT_PER_COUNT:g} times an integer of {MIN_COUNT} to {MAX_COUNT}')
-  constant = np.flatnonzero(np.ptp(volt_tc, axis=0) == 0)
+  constant = channels.constant(volt_tc)
   if constant.size:
     return CONSTANT_CHANNEL, (f'channel {constant[0] + 1} is {volt_tc[0, constant[0]]:g}'
                               ' throughout, expected a signal')

@@ -11,6 +11,7 @@ import pytest
 
 from data_builders import download as download_lib
 from data_builders import raw
+from data_builders.jobs import Job
 from tests.data_builders.local_server import answer, serve
 
 
@@ -244,3 +245,13 @@ def test_a_kept_download_that_changed_is_refused(tmp_path):
   path.write_bytes(good_zip()[:-1])
   with pytest.raises(ValueError, match='delete it to download again'):
     download_lib.download(url, tmp_path)
+
+
+@pytest.mark.parametrize('n_bytes', [0, 1, raw.SMALL_BYTES - 1, raw.SMALL_BYTES, raw.SMALL_BYTES + 1])
+def test_the_checksum_is_over_every_byte(tmp_path, n_bytes):
+  """The beginning of a large file for the whole of it, or twice."""
+  data = bytes(i % 251 for i in range(n_bytes))
+  (tmp_path / 'a').write_bytes(data)
+  line = f'{hashlib.sha256(data).hexdigest()}  a\n'
+  assert raw.content_sha256([Job('a', str(tmp_path / 'a'), n_bytes)]) == hashlib.sha256(
+      line.encode()).hexdigest()

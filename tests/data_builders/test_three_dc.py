@@ -58,6 +58,11 @@ def test_the_second_number_is_the_class(tmp_path, index, label):
     (table() + b'\n' + ROW + b',', jobs.BAD_FORMAT, 'line 601'),
     (table() + b'\n\n', jobs.BAD_FORMAT, 'line 601'),
     (table().replace(b'-', b'-0x', 1), jobs.BAD_FORMAT, 'line 2'),
+    (b'-,' * 9 + b'1\n' + table(), jobs.BAD_FORMAT, 'line 1'),  # NumPy reads 0
+    (b'1,' * 9 + b'-\n' + table(), jobs.BAD_FORMAT, 'line 1'),
+    (b'1,,' + b'1,' * 7 + b'1\n' + table(), jobs.BAD_FORMAT, 'line 1'),
+    (b'1-1,' + b'1,' * 8 + b'1\n' + table(), jobs.BAD_FORMAT, 'line 1'),
+    (table() + b'\n' + ROW[:-3] + b'9' * 30, jobs.BAD_VALUE, 'at sample 600, channel 9'),
     (b'nan,' * 9 + b'nan\n' + table(), jobs.BAD_FORMAT, 'line 1'),
     (b'1.5,' * 9 + b'1\n' + table(), jobs.BAD_FORMAT, 'line 1'),
     (b'(0, 0, 0, 0)\n' * 600, jobs.BAD_FORMAT, 'line 1'),  # an IMU file
