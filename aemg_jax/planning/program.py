@@ -16,6 +16,8 @@ from jax.extend import core
 ALIASES = {'reshape', 'squeeze', 'expand_dims', 'copy', 'copy_p', 'optimization_barrier', 'pvary', 'name',
            'sharding_constraint'}
 DEAR = {'exp', 'log', 'log1p', 'tanh', 'logistic', 'erf', 'rsqrt', 'sqrt', 'div', 'pow', 'cos', 'sin'}
+MOVES = {'broadcast_in_dim', 'transpose', 'slice', 'dynamic_slice', 'iota', 'pad', 'rev', 'split', 'bitcast_convert_type',
+         'stop_gradient', 'random_seed'}
 # What no fusion goes through; reductions take fused operands but write their result.
 APART = {'dot_general', 'conv_general_dilated', 'gather', 'scatter', 'scatter-add', 'scatter_add', 'sort',
          'concatenate', 'dynamic_update_slice', 'cumsum', 'top_k', 'scan', 'while', 'cond', 'random_bits',
@@ -34,11 +36,14 @@ class Cost(NamedTuple):
     peak_bytes: most that values made by the program (its results included) hold at once.
     largest: [(bytes, shape, dtype), ...] of the values alive then, the largest first.
     ops: [(flops, bytes read and written), ...] of each operation that touches memory.
+    elementwise: arithmetic outside of products, one for each element made or summed; transcendental
+      functions are not in it. It hides behind the traffic of `ops`.
   """
   flops: float
   peak_bytes: int
   largest: list[tuple[int, tuple, str]]
   ops: list[tuple[float, float]]
+  elementwise: float
 
   def seconds(self, flop_s: float, memory_bytes_s: float) -> float:
     """Roofline, operation by operation: each takes the longer of its arithmetic and its traffic."""
@@ -50,6 +55,7 @@ class _Op(NamedTuple):
   ins: tuple[int, ...]
   outs: tuple[int, ...]
   flops: float
+  elementwise: float
   inner: Cost | None
   times: int
 
@@ -98,7 +104,7 @@ def _inline(jaxpr: core.Jaxpr, env: dict, ops: list[_Op], values: list, known: d
                str(eqn.params) if name not in LOOPS else id(eqn))
       if alike not in known:
         known[alike] = tuple(_new(values, v.aval) for v in eqn.outvars)
-        ops.append(_Op(name, ins, known[alike], _flops(eqn), *_loop(eqn)))
+        ops.append(_Op(name, ins, known[alike], _flops(eqn), _elementwise(eqn), *_loop(eqn)))
       env |= dict(zip(eqn.outvars, known[alike]))
 
 
@@ -133,6 +139,15 @@ def _flops(eqn) -> float:
     out_features = kernel[eqn.params['dimension_numbers'].rhs_spec[0]]
     return 2.0 * math.prod(eqn.outvars[0].aval.shape) * math.prod(kernel) / out_features
   return 0.0
+
+
+def _elementwise(eqn) -> float:
+  name = eqn.primitive.name
+  if name in REDUCTIONS:
+    return float(math.prod(eqn.invars[0].aval.shape))
+  if name in APART or name in MOVES or name in DEAR - {'div'}:
+    return 0.0
+  return float(sum(math.prod(v.aval.shape) for v in eqn.outvars if hasattr(v.aval, 'shape')))
 
 
 def _fused(op: _Op) -> bool:
@@ -176,7 +191,8 @@ def _simulate(ops: list[_Op], values: list, inputs: set[int], results: set[int])
       costs.append((op.flops, float(sum(_bytes(values[v]) for v in touched))))
   described = ((_bytes(values[v]), values[v].shape, str(values[v].dtype)) for v in at_peak)
   flops = sum(op.times * op.inner.flops if op.inner else op.flops for op in ops)
-  return Cost(flops, peak, sorted(described, reverse=True), costs)
+  elementwise = sum(op.times * op.inner.elementwise if op.inner else op.elementwise for op in ops)
+  return Cost(flops, peak, sorted(described, reverse=True), costs, elementwise)
 
 
 def _written(ops: list[_Op], results: set[int]) -> set[int]:
