@@ -16,7 +16,8 @@ from ml_collections import ConfigDict, config_flags
 
 from aemg_jax.config import section
 
-_CONFIG = config_flags.DEFINE_config_file('config', None, 'configs/X.py[:variant]')
+_CONFIG = config_flags.DEFINE_config_file(  # fields that a config leaves at their default may be set too
+    'config', None, 'configs/X.py[:variant]', lock_config=False, accept_new_attributes=True)
 _WORKDIR = flags.DEFINE_string('workdir', '', 'folder of the run')
 _DATA_DIR = flags.DEFINE_string('data_dir', '', 'folder of built datasets (prepare, ablate, evaluate of fatigue)')
 _PREPARED = flags.DEFINE_multi_string('prepared', [], 'prepared set; repeat for a mixture (train)')

@@ -88,6 +88,9 @@ def _refused(tmp_path, capsys):
   return refused
 
 
+LEAN = f'--config={os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "configs", "vq.py")}'
+
+
 @pytest.mark.parametrize('argv, words', [
     ([], ['got nothing', 'prepare, train, evaluate']),
     (['trian'], ["got 'trian'", 'train']),
@@ -127,6 +130,9 @@ def test_config_values(refused, put, tmp_path):
       ([config, '--config.optim.learning_rate=fast'], ['learning_rate=fast']),
       ([config, '--config.optim.schedule=linear'], ['OptimConfig.schedule', "'linear'"]),
       ([config, '--config.batch_size=0'], ['batch_size: got 0']),
+      ([LEAN, '--config.loop.parallel=zero'], ["LoopConfig.parallel: got 'zero'"]),  # not in the file
+      ([LEAN, '--config.loop.paralel=fsdp'], ['config.loop.paralel: unknown key', "'parallel'"]),
+      ([LEAN, '--config.lop.parallel=fsdp'], ['lop', 'loop']),
       ([config], ['no prepared set', '--prepared']),
       ([put('extra', 'from ml_collections import ConfigDict\ndef get_config():\n'
                      '  return ConfigDict(dict(bach_size=3))')], ['config.bach_size: unknown key'])):
