@@ -1,13 +1,12 @@
 """Closed-form heads on vectors of single windows: a frozen encoder's, with classical features beside them.
 
-A head is fitted once per fold on labelled windows; a repetition is the mean log probability of its
-windows. `shrinkage` says the same of the LDA and the ridge: how much of tr(C) / D I is in the covariance.
+A head is fitted once per fold on labelled windows, and may go on with unlabelled ones (`self_training`);
+a repetition is the mean log probability of its windows. `shrinkage` says the same of the LDA and the ridge: how much of tr(C) / D I is in the covariance.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from scipy import special
@@ -17,21 +16,16 @@ from sklearn.neighbors import NearestCentroid
 from sklearn.preprocessing import StandardScaler
 
 from aemg_jax.data import batches, montage, splits
-from aemg_jax.evaluation import sentence_windows
+from aemg_jax.evaluation import self_training, sentence_windows
 from aemg_jax.evaluation.baselines import pool_windows
 from aemg_jax.evaluation.results import Predictions
+from aemg_jax.evaluation.self_training import Head, SelfTraining
 from aemg_jax.evaluation.window_table import WindowTable
 from aemg_jax.sentences.cache import Prepared
 from aemg_jax.sentences.words import Words
 
 LEAST_LOG_PROB = -80.0  # what a window may say at most against a label
 RIDGE_FLOOR = 0.01  # of the probability that a least-squares score stands for
-
-
-class Head(NamedTuple):
-  """classes: [k] labels that trained. log_prob: [W, D] vectors -> [W, k]."""
-  classes: np.ndarray
-  log_prob: Callable[[np.ndarray], np.ndarray]
 
 
 def _lda(vector_wd: np.ndarray, label_w: np.ndarray, shrinkage: float) -> Head:
@@ -130,35 +124,81 @@ class WindowVectors:
     return turned_wf
 
 
-def fit(name: str, shrinkage: float, vectors: WindowVectors, fold: splits.Fold,
-        centre: batches.Centre) -> Callable[..., Predictions]:
+def flat_words(words: Words) -> np.ndarray:
+  """[b, n (F + 1)] log spectra and log amplitudes as they are: what an encoder is given."""
+  b = len(words.valid_n)
+  return np.concatenate([np.reshape(words.spectrum_nf, (b, -1)), np.asarray(words.amplitude_n)], 1)
+
+
+def no_vector(words: Words) -> np.ndarray:
+  """[b, 0], where classical features stand alone."""
+  return np.zeros((len(words.valid_n), 0), np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class FittedHead:
+  """A head, what it reads and what it was fitted on: call it to predict.
+
+  Attributes:
+    vectors, copies: `WindowVectors`, or what takes and returns the same; copies are of augmented windows.
+    fit_head: [W, D] vectors and [W] labels to a head.
+    scaler: standardisation by the labelled windows, None for none.
+    vector_wd, label_w: labelled windows.
+    head: the fitted one.
+  """
+  vectors: Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]
+  copies: tuple[Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]], ...]
+  prepared: Prepared
+  fit_head: Callable[[np.ndarray, np.ndarray], Head]
+  scaler: StandardScaler | None
+  vector_wd: np.ndarray
+  label_w: np.ndarray
+  head: Head
+
+  def __call__(self, rows: Sequence[splits.Row], centre: batches.Centre, window_samples: int = 0) -> Predictions:
+    """Predicts rows under any centre of their sessions, from shorter windows if it is told so."""
+    segment_w, start_w, vector_wd = self.vectors(rows, centre, window_samples=window_samples)
+    log_prob_wk = np.full((len(vector_wd), len(self.prepared.labels)), LEAST_LOG_PROB, np.float32)
+    log_prob_wk[:, self.head.classes] = np.maximum(self.head.log_prob(self._scaled(vector_wd)), LEAST_LOG_PROB)
+    segment_rows = np.unique([row.segment for row in rows]).astype(np.int32)
+    return Predictions(segment_w, start_w, log_prob_wk, segment_rows,
+                       pool_windows(log_prob_wk, segment_w, segment_rows, 'mean_log_prob'))
+
+  def adapted(self, rows: Sequence[splits.Row], centre: batches.Centre, config: SelfTraining) -> 'FittedHead':
+    """Fitted on unlabelled rows too; their labels are not read."""
+    half = _half_slot(self.prepared)
+    segment_u, _, vector_ud = self.vectors(rows, centre, half)
+    copies_ud = [self._scaled(copy(rows, centre, half)[2]) for copy in self.copies]
+    head = self_training.fit(self.fit_head, self.vector_wd, self.label_w, self._scaled(vector_ud), segment_u,
+                             config, copies_ud)
+    return dataclasses.replace(self, head=head)
+
+  def _scaled(self, vector_wd: np.ndarray) -> np.ndarray:
+    return vector_wd if self.scaler is None else self.scaler.transform(vector_wd)
+
+
+def fit(name: str, shrinkage: float, vectors: WindowVectors, fold: splits.Fold, centre: batches.Centre,
+        copies: Sequence[WindowVectors] = ()) -> FittedHead:
   """Fits a head of HEADS on the fold's train and calibration windows, half a slot apart.
 
   With both, the calibration windows are repeated to weigh as much as the source. With classical
-  features every column is standardised by the training windows: shrinkage knows no units.
-
-  Returns:
-    A function that predicts rows under any centre of their sessions, from shorter windows if it is told so.
+  features every column is standardised by the training windows: shrinkage knows no units. `copies`
+  are vectors of augmented windows, which train beside those of the windows as they are.
   """
-  half = vectors.prepared.config.word.slot_samples // 2
-  parts = [vectors(rows, centre, half) for rows in (fold.train, fold.calibration) if rows]
+  prepared = vectors.prepared
+  parts = [[each(rows, centre, _half_slot(prepared)) for each in (vectors, *copies)]
+           for rows in (fold.train, fold.calibration) if rows]
+  weight = [1] * len(parts)
   if len(parts) == 2:
-    repeat = max(1, round(len(parts[0][0]) / len(parts[1][0])))
-    parts[1] = tuple(np.tile(x, (repeat,) + (1,) * (x.ndim - 1)) for x in parts[1])
-  segment_w = np.concatenate([p[0] for p in parts])
-  vector_wd = np.concatenate([p[2] for p in parts])
+    weight[1] = max(1, round(len(parts[0][0][0]) / len(parts[1][0][0])))
+  chosen = [part for own, times in zip(parts, weight) for part in own * times]
+  label_w = prepared.segments['label'][np.concatenate([part[0] for part in chosen])]
+  vector_wd = np.concatenate([part[2] for part in chosen])
   scaler = StandardScaler().fit(vector_wd) if vectors.features else None
   vector_wd = vector_wd if scaler is None else scaler.transform(vector_wd)
-  head = HEADS[name](vector_wd, vectors.prepared.segments['label'][segment_w], shrinkage)
-  return functools.partial(_predict, vectors, head, scaler)
+  fit_head = functools.partial(HEADS[name], shrinkage=shrinkage)
+  return FittedHead(vectors, tuple(copies), prepared, fit_head, scaler, vector_wd, label_w, fit_head(vector_wd, label_w))
 
 
-def _predict(vectors: WindowVectors, head: Head, scaler: StandardScaler | None, rows, centre,
-             window_samples: int = 0) -> Predictions:
-  segment_w, start_w, vector_wd = vectors(rows, centre, window_samples=window_samples)
-  vector_wd = vector_wd if scaler is None else scaler.transform(vector_wd)
-  log_prob_wk = np.full((len(vector_wd), len(vectors.prepared.labels)), LEAST_LOG_PROB, np.float32)
-  log_prob_wk[:, head.classes] = np.maximum(head.log_prob(vector_wd), LEAST_LOG_PROB)
-  segment_rows = np.unique([row.segment for row in rows]).astype(np.int32)
-  return Predictions(segment_w, start_w, log_prob_wk, segment_rows,
-                     pool_windows(log_prob_wk, segment_w, segment_rows, 'mean_log_prob'))
+def _half_slot(prepared: Prepared) -> int:
+  return prepared.config.word.slot_samples // 2

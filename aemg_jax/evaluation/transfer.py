@@ -5,7 +5,8 @@ Every fold starts from the same stored parameters (hash-checked) or from fresh o
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,19 +18,21 @@ from aemg_jax.data import loader, splits
 from aemg_jax.evaluation import closed_form, sentence_windows
 from aemg_jax.evaluation.baselines import pool_windows
 from aemg_jax.evaluation.results import Predictions
+from aemg_jax.evaluation.self_training import SelfTraining
 from aemg_jax.evaluation.window_table import WindowTable
 from aemg_jax.models import ClassifierConfig, WindowCNNConfig, build
 from aemg_jax.models.heads import Embedder
 from aemg_jax.sentences.cache import Prepared
 from aemg_jax.signal import features as features_lib
 from aemg_jax.training import loop, parallel, state
-from aemg_jax.training.augment import AugmentConfig
+from aemg_jax.training.augment import AugmentConfig, augment
 from aemg_jax.training.checkpoints import params_hash
 from aemg_jax.training.optim import OptimConfig, make_tx
 from aemg_jax.training.tasks.supervised import SupervisedTask
 
 STARTS = ('scratch', 'checkpoint')
 TUNES = ('all', 'head', *closed_form.HEADS, *(f'all_then_{name}' for name in closed_form.HEADS))
+READS = {'encoder': None, 'words': closed_form.flat_words, 'none': closed_form.no_vector}
 _FORWARD_ROWS = 1024
 
 
@@ -75,6 +78,9 @@ class TransferMethod:
     whole_sentence: score a repetition from whole sentences; else from its windows.
     shrinkage: of the LDA and the ridge, see `closed_form`.
     features: names of `signal.features.FEATURES` beside the encoder's vector; closed-form heads only.
+    reads: what a closed-form head has of the words: the 'encoder's vector, the 'words' themselves or 'none'.
+    copies: augmented copies of each training window, for a closed-form head without features.
+    self_training: unlabelled windows that train a closed-form head too.
   """
   model: ClassifierConfig | WindowCNNConfig = ClassifierConfig()
   view: str = 'fixed'
@@ -91,11 +97,14 @@ class TransferMethod:
   whole_sentence: bool = True
   shrinkage: float = 0.01
   features: tuple[str, ...] = ()
+  reads: str = 'encoder'
+  copies: int = 0
+  self_training: SelfTraining = SelfTraining()
 
   def __post_init__(self):
-    for name, known in (('start', STARTS), ('tune', TUNES), ('centre', batches_lib.CENTRES)):
+    for name, known in (('start', STARTS), ('tune', TUNES), ('centre', batches_lib.CENTRES), ('reads', READS)):
       if getattr(self, name) not in known:
-        raise ValueError(f'TransferMethod.{name}: got {getattr(self, name)!r}, expected one of {known}')
+        raise ValueError(f'TransferMethod.{name}: got {getattr(self, name)!r}, expected one of {tuple(known)}')
 
     network = isinstance(self.model, ClassifierConfig)
     if not network and (self.start == 'checkpoint' or self.tune != 'all'):
@@ -106,6 +115,14 @@ class TransferMethod:
     if self.features and not self.closed_head:
       raise ValueError(f'TransferMethod.features: got {self.features!r} with tune {self.tune!r}, '
                        'expected () without a closed-form head')
+    if self.reads != 'encoder' and self.tune not in closed_form.HEADS:
+      raise ValueError(f'TransferMethod.reads: got {self.reads!r} with tune {self.tune!r}, expected one of '
+                       f'{tuple(closed_form.HEADS)}: no encoder is trained')
+    if self.self_training.rounds and not self.closed_head:
+      raise ValueError(f'TransferMethod.self_training: got tune {self.tune!r}, expected a closed-form head')
+    if self.copies and (not self.closed_head or self.features):
+      raise ValueError(f'TransferMethod.copies: got {self.copies!r} with tune {self.tune!r} and features '
+                       f'{self.features!r}, expected a closed-form head and no features, which nothing augments')
     if not 0 <= self.shrinkage < 1:
       raise ValueError(f'TransferMethod.shrinkage: got {self.shrinkage!r}, expected within [0, 1)')
 
@@ -117,7 +134,7 @@ class TransferMethod:
   @property
   def transductive(self) -> bool:
     """Uses unlabelled data of the tested session."""
-    return self.centre == 'session' or self.view == 'session'
+    return self.centre == 'session' or self.view == 'session' or self.self_training.transductive
 
   def predict(self, data: TransferData, fold: splits.Fold, seed: int) -> Predictions:
     """Trains for the fold and predicts its test rows."""
@@ -132,31 +149,59 @@ class TransferMethod:
     prepared = data.views[self.view]
     centre = batches_lib.make_centre(prepared, self.centre, _sessions(prepared, fold))
     if self.align and fold.train:
+      target = fold.calibration + fold.test + self._pool(prepared, fold)
       centre = batches_lib.aligned(prepared, centre, [row.segment for row in fold.train],
-                                   [row.segment for row in fold.calibration + fold.test])
+                                   [row.segment for row in target])
     predict = self.fitted(data, fold, centre, seed)
+    if self.self_training.transductive:
+      predict = predict.adapted(fold.test, centre, self.self_training)
     return tuple(predict(fold.test, centre, length) for length in (0, *short_samples))
 
   def fitted(self, data: TransferData, fold: splits.Fold, centre: batches_lib.Centre,
              seed: int) -> Callable[..., Predictions]:
     """Trains for the fold; the result predicts rows under any centre of their sessions.
 
-    It takes the rows, the centre and, for windows of fewer samples than a slot has, their number.
+    It takes the rows, the centre and, for windows of fewer samples than a slot has, their number. With a
+    closed-form head it is a `closed_form.FittedHead`, not yet adapted to the tested people.
     """
     method = dataclasses.replace(
         self, model=dataclasses.replace(self.model, classes=len(data.views[self.view].labels)))
     prepared = data.views[self.view]
-    if self.tune in closed_form.HEADS:
-      encoder = self._encoder(data) if self.start == 'checkpoint' else _random_encoder(
-          method.model, prepared, seed)
-    else:
-      params = method._train(data, fold, centre, seed)
-      if not self.closed_head:
-        return functools.partial(method._predict_rows, prepared, params)
-      encoder = params['encoder']
-    embed = functools.partial(_apply, Embedder(method.model), {'encoder': encoder})
+    if not self.closed_head:
+      return functools.partial(method._predict_rows, prepared, method._train(data, fold, centre, seed))
+    vectors, copies = method._vectors(data, fold, centre, seed)
+    found = closed_form.fit(self.closed_head, self.shrinkage, vectors, fold, centre, copies)
+    pool = self._pool(prepared, fold)
+    return found.adapted(pool, centre, self.self_training) if pool else found
+
+  def _vectors(self, data: TransferData, fold: splits.Fold, centre, seed: int):
+    """What the head reads, and the same of augmented copies."""
+    prepared, embed = data.views[self.view], READS[self.reads]
+    if embed is None:
+      if self.tune not in closed_form.HEADS:
+        encoder = self._train(data, fold, centre, seed)['encoder']
+      else:
+        encoder = (self._encoder(data) if self.start == 'checkpoint'
+                   else _random_encoder(self.model, prepared, seed))
+      embed = functools.partial(_apply, Embedder(self.model), {'encoder': encoder})
     vectors = closed_form.WindowVectors(prepared, embed, self.features, data.table)
-    return closed_form.fit(self.closed_head, self.shrinkage, vectors, fold, centre)
+    copies = [dataclasses.replace(vectors, embed=_Augmented(embed, self.augment, self.model.max_channels, seed, i))
+              for i in range(self.copies)]
+    return vectors, copies
+
+  def _pool(self, prepared: Prepared, fold: splits.Fold) -> tuple[splits.Row, ...]:
+    """Recordings of the people who give unlabelled data, none of them tested."""
+    config = self.self_training
+    if not config.rounds or config.transductive:
+      return ()
+    subjects = splits.select_subjects(prepared.segments, config.subjects, 'SelfTraining.subjects')
+    subject_s = splits.column_keys(prepared.segments, 'subject')
+    tested = {str(subject_s[row.segment]) for row in fold.calibration + fold.test}
+    if tested & set(subjects):
+      raise ValueError(f'SelfTraining.subjects: {min(tested & set(subjects))!r} is tested in fold '
+                       f'{fold.name!r}, expected people who are not')
+    trained = {str(subject_s[row.segment]) for row in fold.train}
+    return splits.whole_rows(prepared.segments, [s for s in subjects if s not in trained])
 
   def _predict_rows(self, prepared: Prepared, params, rows, centre, window_samples: int = 0) -> Predictions:
     forward = _LogProb(self.model)
@@ -203,6 +248,22 @@ class TransferMethod:
     if params_hash(data.pretrained.encoder) != data.pretrained.hash:
       raise ValueError('the checkpoint changed in memory: a fold would not start from its own parameters')
     return jax.tree.map(np.copy, data.pretrained.encoder)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Augmented:
+  """Words with leading b, augmented -> [b, d]; each call has keys of its own."""
+  embed: Callable[[Any], np.ndarray]
+  config: AugmentConfig
+  max_channels: int
+  seed: int
+  copy: int
+  calls: Iterator[int] = dataclasses.field(default_factory=itertools.count)
+
+  def __call__(self, words) -> np.ndarray:
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(self.seed), self.copy), next(self.calls))
+    changed = augment(words, jax.random.split(key, len(words.valid_n)), self.config, self.max_channels)
+    return self.embed(jax.tree.map(np.asarray, changed))
 
 
 @dataclasses.dataclass(frozen=True)

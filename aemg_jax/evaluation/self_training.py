@@ -1,0 +1,84 @@
+"""Unlabelled recordings as training data: a closed-form head labels them, and is fitted on them too.
+
+A repetition's windows get one label, the best by the mean of their log probabilities: a contraction is
+one gesture. So a head that is right about most repetitions learns from windows that it had got wrong.
+After Yarowsky (ACL 1995) and Lee (pseudo-labels, ICML workshop 2013).
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from absl import logging
+import numpy as np
+
+
+class Head(NamedTuple):
+  """classes: [k] labels that trained. log_prob: [W, D] vectors -> [W, k]."""
+  classes: np.ndarray
+  log_prob: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class SelfTraining:
+  """Attributes:
+    rounds: how often the head labels and is fitted again; 0 is never.
+    share: of the weight of all windows of a fit, that of the unlabelled ones.
+    subjects: whose recordings, names or prefixes; empty is the tested people's own (transductive).
+  """
+  rounds: int = 0
+  share: float = 0.6
+  subjects: tuple[str, ...] = ()
+
+  def __post_init__(self):
+    if self.rounds < 0:
+      raise ValueError(f'SelfTraining.rounds: got {self.rounds!r}, expected 0 or more')
+    if not 0 < self.share < 1:
+      raise ValueError(f'SelfTraining.share: got {self.share!r}, expected within (0, 1)')
+
+  @property
+  def transductive(self) -> bool:
+    """Uses unlabelled data of the tested session."""
+    return self.rounds > 0 and not self.subjects
+
+
+def fit(fit_head: Callable[[np.ndarray, np.ndarray], Head], vector_wd: np.ndarray, label_w: np.ndarray,
+        vector_ud: np.ndarray, segment_u: np.ndarray, config: SelfTraining,
+        copies_ud: Sequence[np.ndarray] = ()) -> Head:
+  """A head of labelled windows w and of unlabelled windows u under the labels that it gives them.
+
+  Args:
+    fit_head: [W, D] vectors and [W] labels to a head.
+    vector_wd, label_w: labelled.
+    vector_ud, segment_u: unlabelled, and the repetition of each.
+    config: see SelfTraining. Windows are repeated whole times to come nearest to its share.
+    copies_ud: the unlabelled windows augmented, which train under the labels of the windows as they are.
+  """
+  head = fit_head(vector_wd, label_w)
+  of_labelled, of_unlabelled = repeats(len(vector_wd), len(vector_ud) * (1 + len(copies_ud)), config.share)
+  every_ud = np.concatenate([vector_ud, *copies_ud])
+  vector_vd = np.concatenate([vector_wd] * of_labelled + [every_ud] * of_unlabelled)
+  _, segment_u = np.unique(segment_u, return_inverse=True)
+  before_u = None
+  for done in range(config.rounds):
+    label_u = head.classes[_pooled(head.log_prob(vector_ud), segment_u).argmax(1)][segment_u]
+    if before_u is not None and np.array_equal(label_u, before_u):
+      logging.info('self-training: the labels stayed after %d rounds', done)
+      break
+    every_u = np.tile(label_u, 1 + len(copies_ud))
+    head = fit_head(vector_vd, np.concatenate([label_w] * of_labelled + [every_u] * of_unlabelled))
+    before_u = label_u
+  return head
+
+
+def repeats(labelled: int, unlabelled: int, share: float) -> tuple[int, int]:
+  """How often labelled and unlabelled windows are taken so that the latter are `share` of all."""
+  wanted = share / (1 - share) * labelled / unlabelled
+  return (1, round(wanted)) if wanted >= 1 else (round(1 / wanted), 1)
+
+
+def _pooled(log_prob_uk: np.ndarray, segment_u: np.ndarray) -> np.ndarray:
+  """[R, K] sum over each repetition's windows."""
+  pooled_rk = np.zeros((segment_u.max() + 1, log_prob_uk.shape[1]))
+  np.add.at(pooled_rk, segment_u, log_prob_uk)
+  return pooled_rk

@@ -1,0 +1,138 @@
+"""Heads that go on with unlabelled recordings."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from aemg_jax.data import batches, splits
+from aemg_jax.evaluation import closed_form, self_training
+from aemg_jax.evaluation.closed_form import HEADS, WindowVectors
+from aemg_jax.evaluation.self_training import SelfTraining
+from aemg_jax.evaluation.transfer import TransferData, TransferMethod
+from tests import tiny_set
+
+LDA = lambda vector_wd, label_w: HEADS['lda'](vector_wd, label_w, 0.01)
+
+
+def _shifted(seed=0, repetitions=20, windows=30):
+  """Two gestures; the target's means are moved so far that a third of its windows look like the other's."""
+  rng = np.random.default_rng(seed)
+  label_w = np.repeat([2, 5], 200)
+  vector_wd = rng.normal(size=(400, 2)) + np.where(label_w == 5, 1.0, -1.0)[:, None] * [2, 0]
+  truth_r = np.tile([2, 5], repetitions // 2)
+  segment_u = np.repeat(10 + np.arange(repetitions), windows)
+  truth_u = np.repeat(truth_r, windows)
+  vector_ud = rng.normal(size=(len(truth_u), 2)) + np.where(truth_u == 5, 1.0, -1.0)[:, None] * [0.5, 2.5]
+  return vector_wd, label_w, vector_ud, segment_u, truth_u
+
+
+def test_windows_are_labelled_by_their_repetition():
+  """Catches: windows that keep their own guesses (which here stay at 67 %), a label's place taken for the label."""
+  vector_wd, label_w, vector_ud, segment_u, truth_u = _shifted()
+  right = lambda head: (head.classes[head.log_prob(vector_ud).argmax(1)] == truth_u).mean()
+  assert right(LDA(vector_wd, label_w)) < 0.75
+  assert right(self_training.fit(LDA, vector_wd, label_w, vector_ud, segment_u, SelfTraining(3))) > 0.97
+  order = np.random.default_rng(1).permutation(len(segment_u))  # repetitions need not lie together
+  head = self_training.fit(LDA, vector_wd, label_w, vector_ud[order], segment_u[order], SelfTraining(3))
+  assert right(head) > 0.97
+
+
+def test_copies_of_unlabelled_windows_train_too():
+  """Catches: copies that count towards the labels, or that have the labels of other windows."""
+  vector_wd, label_w, vector_ud, segment_u, truth_u = _shifted()
+  seen = []
+  fit_head = lambda x, y: seen.append((x, y)) or LDA(x, y)
+  copy_ud = vector_ud + 0.01
+  self_training.fit(fit_head, vector_wd, label_w, vector_ud, segment_u, SelfTraining(4), [copy_ud])
+  (last_vd, last_v), n = seen[-1], len(truth_u)
+  assert len(last_vd) == 2 * len(vector_wd) + 2 * n  # 60 %, copies and all
+  np.testing.assert_array_equal(last_vd[-n:], copy_ud)
+  np.testing.assert_array_equal(last_v[-n:], truth_u)
+
+
+def test_rounds_are_fits_and_end_when_labels_stay():
+  """Catches: a round too many or too few, labels of the first head kept for ever, no end."""
+  vector_wd, label_w, vector_ud, segment_u, _ = _shifted()
+  for rounds, want in ((0, [1]), (1, [2]), (9, [2, 3, 4])):
+    fits = []
+    self_training.fit(lambda x, y: fits.append(y) or LDA(x, y), vector_wd, label_w, vector_ud, segment_u,
+                      SelfTraining(rounds))
+    assert len(fits) in want
+
+
+@pytest.mark.parametrize('labelled, unlabelled, share, want', [
+    (100, 100, 0.5, (1, 1)), (100, 10, 0.6, (1, 15)), (10, 100, 0.8, (2, 1)), (100, 100, 0.35, (2, 1))])
+def test_share_of_the_weight(labelled, unlabelled, share, want):
+  """Catches: the share of the labelled taken for that of the unlabelled."""
+  assert self_training.repeats(labelled, unlabelled, share) == want
+  taken = labelled * want[0], unlabelled * want[1]
+  assert abs(taken[1] / sum(taken) - share) < 0.1
+
+
+def _method(**changes):
+  settings = dict(model=tiny_set.MODEL, view='session', centre='session', tune='lda', reads='words', shrinkage=0.9,
+                  self_training=SelfTraining(2))
+  return TransferMethod(**settings | changes)
+
+
+def _fold():
+  return splits.loso(tiny_set.prepared('session').segments, tiny_set.SUBJECTS)[2]
+
+
+@pytest.mark.heavy
+def test_labels_of_unlabelled_recordings_are_not_read():
+  """Catches: the target's labels, or those of people who give none, in the fit."""
+  prepared, fold = tiny_set.prepared('session'), _fold()
+  hidden = dict(prepared.segments) | {'label': np.array(prepared.segments['label'])}
+  lent = splits.whole_rows(prepared.segments, ('s1',))
+  train = tuple(row for row in fold.train if row not in lent)
+  for method, unread in ((_method(), fold.test),
+                         (_method(self_training=SelfTraining(2, 0.6, ('s1',))), fold.test + lent)):
+    some = dataclasses.replace(fold, train=train)
+    hidden['label'][[row.segment for row in unread]] = 0
+    want = method.predict(TransferData({'session': prepared}, None), some, 0)
+    got = method.predict(TransferData({'session': dataclasses.replace(prepared, segments=hidden)}, None), some, 0)
+    np.testing.assert_array_equal(got.window_log_prob, want.window_log_prob)
+    plain = dataclasses.replace(method, self_training=SelfTraining())
+    other = plain.predict(TransferData({'session': prepared}, None), some, 0)
+    assert np.abs(other.window_log_prob - want.window_log_prob).max() > 1e-3
+
+
+@pytest.mark.heavy
+def test_copies_train_and_are_not_tested():
+  """Catches: augmented windows in place of the windows, in the prediction too, or the same copy twice."""
+  prepared, fold = tiny_set.prepared('session'), _fold()
+  centre = batches.make_centre(prepared, 'session', ())
+  vectors = WindowVectors(prepared, closed_form.flat_words)
+  method = _method(copies=2, self_training=SelfTraining(),
+                   augment=dataclasses.replace(TransferMethod().augment, gain=0.5, noise=0.5))
+  found = method.fitted(TransferData({'session': prepared}, None), fold, centre, 0)
+  n = len(vectors(fold.train, centre, 26)[0])
+  part = found.vector_wd.reshape(3, n, -1)
+  np.testing.assert_array_equal(part[0], vectors(fold.train, centre, 26)[2])
+  assert np.abs(part[1] - part[0]).mean() > 0.1 and np.abs(part[2] - part[1]).mean() > 0.1
+  np.testing.assert_array_equal(found.label_w.reshape(3, n), np.tile(found.label_w[:n], (3, 1)))
+  again = method.fitted(TransferData({'session': prepared}, None), fold, centre, 0)
+  np.testing.assert_array_equal(again.vector_wd, found.vector_wd)
+  want = found.head.log_prob(vectors(fold.test, centre)[2])
+  np.testing.assert_allclose(found(fold.test, centre).window_log_prob, np.maximum(want, -80), rtol=1e-6)
+
+
+def test_the_tested_person_is_no_pool():
+  """Catches: unlabelled test data in a row that is not called transductive."""
+  method = _method(self_training=SelfTraining(2, 0.6, ('s2',)), view='fixed', centre='training')
+  assert not method.transductive
+  with pytest.raises(ValueError, match="SelfTraining.subjects: 's2' is tested in fold"):
+    method.predict(TransferData({'fixed': tiny_set.prepared()}, None), _fold(), 0)
+  assert dataclasses.replace(method, self_training=SelfTraining(1)).transductive
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(reads='word'), "reads: got 'word'"), (dict(tune='all_then_lda'), "reads: got 'words' with tune"),
+    (dict(tune='all', reads='encoder'), "self_training: got tune 'all'"),
+    (dict(copies=1, features=('log_hudgins',)), 'copies: got 1')])
+def test_settings_that_cannot_be(changes, message):
+  """Catches: an encoder trained for a head that does not read it, self-training that nothing does."""
+  with pytest.raises(ValueError, match=message):
+    _method(**changes)
