@@ -1,4 +1,7 @@
-"""What a codebook holds: usage, perplexity, explained variance and a probe on code histograms."""
+"""What a codebook holds: usage, perplexity, explained variance and a probe on code histograms.
+
+`code_families` says what its frequent codes stand for.
+"""
 
 import dataclasses
 import json
@@ -12,7 +15,7 @@ from sklearn.linear_model import RidgeClassifier
 
 from aemg_jax import config as config_lib
 from aemg_jax.data import batches, montage, splits
-from aemg_jax.evaluation import figure_data
+from aemg_jax.evaluation import code_families, figure_data
 from aemg_jax.models import quantiser
 from aemg_jax.models.vq_autoencoder import VQAutoencoder, VQConfig
 from aemg_jax.sentences import cache
@@ -142,7 +145,7 @@ def _placed(feature, coded: Coded, prepared: cache.Prepared, train, test) -> np.
 
 
 def measure(coded: Coded, prepared: cache.Prepared, folds: Sequence[splits.Fold], workdir: str) -> None:
-  """Writes codebook.json and the report's codebook figure, measured on the folds' test subjects."""
+  """Writes codebook.json and what the report's pictures of codes need, measured on the folds' test subjects."""
   tested = np.unique([row.segment for fold in folds for row in fold.test])
   row_b = np.flatnonzero(np.isin(coded.segment_b, tested))
   code_m = coded.code_bn[row_b][coded.code_bn[row_b] >= 0]
@@ -162,8 +165,10 @@ def measure(coded: Coded, prepared: cache.Prepared, folds: Sequence[splits.Fold]
   with open(os.path.join(workdir, RESULT_FILE + '.tmp'), 'w', encoding='utf-8') as file:
     json.dump(found, file, indent=1)
   os.replace(os.path.join(workdir, RESULT_FILE + '.tmp'), os.path.join(workdir, RESULT_FILE))
+  measured_on = f'{len(probe)} test subjects, {len(code_m)} words'
+  code_families.measure(coded, prepared, row_b, measured_on, workdir)
   figure_data.save_figure_data(
-      workdir, 'codebook', measured_on=f'{len(probe)} test subjects, {len(code_m)} words',
+      workdir, 'codebook', measured_on=measured_on,
       code_count_k=count_k, variance_name=list(variance), explained_variance=list(variance.values()),
       hist_probe_accuracy=found['histogram_probe'], chance=1 / len(prepared.labels))
   logging.info('codebook: %d of %d codes used, perplexity %.0f, explained variance %s, '

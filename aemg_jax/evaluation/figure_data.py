@@ -36,9 +36,21 @@ KEYS = {
         'label_name': 'U g', 'title': 'U g', 'channel_name': 'U c', 'slot_s': 'f',
         'code_gsc': 'i gsc', 'code_value_k': 'f k', 'value_name': 'U',
     },
+    'families': {
+        'measured_on': 'U', 'rule': 'U', 'label_name': 'U g', 'frequency_f': 'f f',
+        'code_m': 'i m', 'family_m': 'U m', 'share_m': 'f m', 'amplitude_m': 'f m', 'before_m': 'f m',
+        'after_m': 'f m', 'lift_mq': 'f mq', 'gesture_mg': 'f mg', 'entropy_m': 'f m',
+        'spectrum_mf': 'f mf', 'deviation_mf': 'f mf',
+    },
+    'polysemy': {
+        'measured_on': 'U', 'label_name': 'U g', 'channel_name': 'U c', 'frequency_f': 'f f',
+        'code': 'i', 'electrode': 'i', 'count_g': 'i g', 'base_g': 'f g',
+        'spectrum_gf': 'f gf', 'context_gc': 'f gc',
+    },
 }
 _MAY_BE_NAN = {
     'explained_variance', 'hist_probe_accuracy', 'target_amplitude_n', 'reconstruction_amplitude_n',
+    'before_m', 'after_m', 'spectrum_mf', 'deviation_mf', 'spectrum_gf', 'context_gc',
 }
 _KINDS = {'U': 'U', 'f': 'fiu', 'i': 'iu', 'b': 'b'}
 _SAID = {'U': 'text', 'f': 'numbers', 'i': 'integers', 'b': 'booleans'}

@@ -5,7 +5,7 @@ What is missing is left out with a line that says so.
 
 import pathlib
 
-from aemg_jax.evaluation import figures, figures_results
+from aemg_jax.evaluation import figures, figures_codes, figures_results
 from aemg_jax.evaluation.figure_data import read_figure_data
 from aemg_jax.evaluation.report_inputs import read_scalars
 from aemg_jax.evaluation.report_page import Block, Picture, Section, Table, Text, slug
@@ -19,6 +19,8 @@ def signal_sections(workdir: pathlib.Path) -> list[Section]:
   return [
       Section('A recording with its contractions and words', _recording(workdir)),
       Section('Codebook', _codebook(workdir)),
+      Section('Families of frequent codes', _families(workdir)),
+      Section('One code in several gestures', _polysemy(workdir)),
       Section('Reconstructed words', _words(workdir)),
       Section('Codes of each gesture', _codes(workdir)),
       Section('Training curves', _curves(workdir)),
@@ -49,6 +51,34 @@ def _codebook(workdir: pathlib.Path) -> tuple[Block, ...]:
       'Left: words by code, sorted; codes right of the red line are dead. Right: running share of '
       'words, against even use. A collapsed codebook rises at once to 100 %; a healthy one falls '
       'slowly on the left and bends gently on the right.')
+
+
+def _families(workdir: pathlib.Path) -> tuple[Block, ...]:
+  data = read_figure_data(workdir, 'families')
+  if data is None:
+    return _missing('families'),
+  return (
+      Text(f'The most frequent codes on {data["measured_on"]}, and the family of each by one rule. '
+           f'{data["rule"]} Amplitudes are natural logarithms over the mean that was taken away.'),
+      Picture(figures_codes.families(data), 'families',
+              'Mean spectrum of a code’s words with one standard deviation. Bars: how often the words are '
+              'in the first fifth, the middle and the last fifth of a repetition, over all words (line: as '
+              'often). Spread: entropy over gestures given the code, over that of all words: 0 is one '
+              'gesture, 1 is all alike; below it the commonest gesture. Flat bars and no step between slots say that '
+              'a set holds static contractions.'),
+      figures_codes.family_table(data))
+
+
+def _polysemy(workdir: pathlib.Path) -> tuple[Block, ...]:
+  data = read_figure_data(workdir, 'polysemy')
+  if data is None:
+    return _missing('polysemy'),
+  return Picture(
+      figures_codes.polysemy(data), 'polysemy',
+      f'The code whose words at one electrode are spread most over gestures ({data["measured_on"]}). Left: '
+      'where its words are. Middle: their mean spectrum by gesture, in the same colours; alike, as it is one '
+      'code. Right: the mean log amplitude of all electrodes at these moments, that electrode between the '
+      'red lines. What the word means is told by its neighbours: a classifier needs the sentence.'),
 
 
 def _words(workdir: pathlib.Path) -> tuple[Block, ...]:

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from aemg_jax.evaluation import (figure_data, figure_style, figures, figures_results, report,
+from aemg_jax.evaluation import (figure_data, figure_style, figures, figures_codes, figures_results, report,
                                  report_delays, report_inputs, report_page, report_results, report_tables)
 
 HOSTILE = '<script>alert("x")</script>|\n# $\\frac{$ ![](http://x.example/)'
@@ -65,6 +65,17 @@ def _figure_data(workdir):
   figure_data.save_figure_data(
       workdir, 'codes', label_name=[HOSTILE], title=['r'], channel_name=['1', '2'], slot_s=0.26,
       code_gsc=[[[0, -1], [1, 1]]], code_value_k=[0.0, 1.0], value_name='v')
+  nan_f = [0.5, np.nan]
+  shared = dict(measured_on=HOSTILE, label_name=LABELS, frequency_f=[4.0, 8.0])
+  figure_data.save_figure_data(
+      workdir, 'families', rule=HOSTILE, code_m=[17, 3], family_m=['quiet', 'burst'], share_m=[0.625, 0.25],
+      amplitude_m=[-1.0, 1.0], before_m=[np.nan, 0.25], after_m=[0.0, 0.5], lift_mq=[[1, 1, 1], [3, 0, 0]],
+      gesture_mg=[[1, 0, 0], [0.25, 0.75, 0]], entropy_m=[0.0, 0.5], spectrum_mf=[nan_f, nan_f],
+      deviation_mf=[nan_f, nan_f], **shared)
+  figure_data.save_figure_data(
+      workdir, 'polysemy', code=3, electrode=1, channel_name=['1', HOSTILE], count_g=[20, 12, 0],
+      base_g=[0.5, 0.25, 0.25], spectrum_gf=[nan_f, [1.0, 2.0], [np.nan] * 2],
+      context_gc=[[0.0, 1.0], [1.0, -1.0], [np.nan] * 2], **shared)
 
 
 @pytest.fixture(scope='module')
@@ -151,7 +162,7 @@ def test_every_picture_is_drawn_and_inline(written):
   names = {path.stem for path in (written / 'figures').iterdir()}
   assert names == {'intervals', 'subjects-0-loso', 'confusion', 'recall',
                    'confusion-worst-subjects', 'recording', 'codebook', 'words', 'codes',
-                   'curves-0-masked', 'delays-0-loso'}
+                   'curves-0-masked', 'delays-0-loso', 'families', 'polysemy'}
   page = (written / 'report.html').read_text()
   assert page.count('data:image/png;base64,') == len(names)
   assert 'left out' not in page
@@ -171,6 +182,14 @@ def test_delays_are_shown_by_method(written):
   old = {k: v for k, v in _row().items() if k != 'delays'}
   (written / 'old.json').write_text(json.dumps({'labels': LABELS, 'rows': [old]}))
   assert report_inputs.read_results(written / 'old.json')[1][0].delays == {}
+
+
+def test_families_as_numbers(written):
+  """Catches: a code's row with another's numbers, fractions for %, NaN in a cell."""
+  table = figures_codes.family_table(figure_data.read_figure_data(written, 'families'))
+  cells = [row[1] for row in table.rows]
+  assert cells[0][:6] == ('17', 'quiet', '62.50', '-1.00', '-', '+0.00') and cells[0][-1].endswith(' 100 %')
+  assert cells[1][4:] == ('+0.25', '+0.50', '3.00', '0.00', '0.00', '0.50', 'fist 75 %')
 
 
 def test_recall_is_by_true_label():
