@@ -1,5 +1,6 @@
 """The scripts for pods: what they would run, without a cluster."""
 
+import json
 import os
 import pathlib
 import re
@@ -8,6 +9,7 @@ import shutil
 import subprocess
 import sys
 
+import jsonschema
 import pytest
 import yaml
 
@@ -99,50 +101,15 @@ def test_slurm_job_goes_on_only_after_it_was_stopped(srun, restarts, status, req
   assert not requeued or calls.read_text() == 'requeue 7\n'
 
 
-# The fields of JobSet v1alpha2, Job and Pod that the script may use, with their types.
-_POLICY = {'name': str, 'action': ('FailJobSet', 'RestartJobSet', 'RestartJobSetAndIgnoreMaxRestarts'),
-           'onJobFailureReasons': [('BackoffLimitExceeded', 'DeadlineExceeded', 'PodFailurePolicy')]}
-_CONTAINER = {
-    'name': str, 'image': str, 'command': [str], 'resources': {'limits': {str: int}},
-    'env': [{'name': str, 'value': str, 'valueFrom': {'fieldRef': {'fieldPath': str}}}],
-    'volumeMounts': [{'name': str, 'mountPath': str}]}
-_POD = {'restartPolicy': ('Never',), 'terminationGracePeriodSeconds': int, 'nodeSelector': {str: str},
-        'containers': [_CONTAINER],
-        'volumes': [{'name': str, 'persistentVolumeClaim': {'claimName': str}}]}
-_JOB = {'completions': int, 'parallelism': int, 'completionMode': ('Indexed',), 'backoffLimit': int,
-        'podFailurePolicy': {'rules': [{'action': ('FailJob',), 'onPodConditions': [
-            {'type': ('DisruptionTarget',), 'status': ('True',)}]}]},
-        'template': {'spec': _POD}}
-SCHEMA = {
-    'apiVersion': ('jobset.x-k8s.io/v1alpha2',), 'kind': ('JobSet',), 'metadata': {'name': str},
-    'spec': {'network': {'enableDNSHostnames': bool},
-             'failurePolicy': {'maxRestarts': int, 'rules': [_POLICY]},
-             'replicatedJobs': [{'name': str, 'replicas': int, 'template': {'spec': _JOB}}]}}
-
-
-def _check(value, schema, where='jobset'):
-  """Raises AssertionError that names the first field that is unknown or of another type."""
-  if isinstance(schema, dict):
-    assert isinstance(value, dict), where
-    anything = str in schema
-    for key, inner in value.items():
-      assert anything or key in schema, f'{where}.{key}: unknown'
-      _check(inner, schema[str if anything else key], f'{where}.{key}')
-  elif isinstance(schema, list):
-    assert isinstance(value, list) and value, where
-    for i, inner in enumerate(value):
-      _check(inner, schema[0], f'{where}[{i}]')
-  elif isinstance(schema, tuple):
-    assert value in schema, f'{where}: {value!r}'
-  else:
-    assert type(value) is schema, f'{where}: {value!r}'
+# Written by hand after the API references of JobSet and Kubernetes; unknown fields are errors.
+SCHEMA = jsonschema.Draft202012Validator(json.loads((ROOT / 'tests/jobset_schema.json').read_text()))
 
 
 @pytest.mark.parametrize('options', [SLICE, ('--gpus', '8'), (*SLICE, '--claim', 'emg', '--restarts', '0')])
 def test_jobset_keeps_its_schema(options):
   """Catches: a field at the wrong depth, a number where Kubernetes wants a string."""
   found = yaml.safe_load(_dry('jobset.sh', *JOBSET, *options))
-  _check(found, SCHEMA)
+  SCHEMA.validate(found)
   job = found['spec']['replicatedJobs'][0]['template']['spec']
   assert job['completions'] == job['parallelism'] == 4
   container = job['template']['spec']['containers'][0]
@@ -165,15 +132,53 @@ def test_a_pod_that_was_told_to_stop_does_not_count_as_finished(python, status, 
   assert done.returncode == status
 
 
+def _set(path, value):
+  def change(found):
+    *inside, last = path
+    for key in inside:
+      found = found[key]
+    found[last] = value
+  return change
+
+
+POD = ('spec', 'replicatedJobs', 0, 'template', 'spec', 'template', 'spec')
+
+
 @pytest.mark.parametrize('change', [
-    {'restartPolicy': 'Sometimes'}, {'containers': []}, {'nodeSelectors': {}},
-    {'terminationGracePeriodSeconds': '120'}])
+    _set((*POD, 'restartPolicy'), 'Sometimes'), _set((*POD, 'containers'), []), _set((*POD, 'nodeSelectors'), {}),
+    _set((*POD, 'terminationGracePeriodSeconds'), '120'), _set((*POD, 'containers', 0, 'env', 0, 'value'), 4),
+    _set((*POD, 'containers', 0, 'env', 0, 'valueFrom'), {'fieldRef': {'fieldPath': 'x'}}),
+    _set((*POD, 'containers', 0, 'resources', 'limits'), {'nvidia.com/gpu': 0}),
+    _set(('spec', 'failurePolicy', 'rules', 0, 'action'), 'RestartJob'), _set(('metadata', 'name'), 'A_b'),
+    _set(('spec', 'completions'), 4), _set(('apiVersion',), 'jobset.x-k8s.io/v1alpha1')])
 def test_the_schema_bites(change):
   """Catches: a check that passes everything."""
-  found = yaml.safe_load(_dry('jobset.sh', *JOBSET, *SLICE))
-  found['spec']['replicatedJobs'][0]['template']['spec']['template']['spec'].update(change)
-  with pytest.raises(AssertionError):
-    _check(found, SCHEMA)
+  found = yaml.safe_load(_dry('jobset.sh', *JOBSET, '--gpus', '8'))
+  SCHEMA.validate(found)
+  change(found)
+  with pytest.raises(jsonschema.ValidationError):
+    SCHEMA.validate(found)
+
+
+def test_the_schema_is_one():
+  """Catches: a misspelt keyword or reference, which a validator passes over in silence."""
+  jsonschema.Draft202012Validator.check_schema(SCHEMA.schema)
+  text = json.dumps(SCHEMA.schema)
+  defined = set(SCHEMA.schema['$defs'])
+  assert set(re.findall(r'"#/\$defs/(\w+)"', text)) <= defined
+  keywords = set()
+
+  def walk(node, names=False):
+    if isinstance(node, dict):
+      keywords.update(() if names else node)
+      for key, inner in node.items():
+        walk(inner, names=not names and key in ('properties', '$defs'))
+    elif isinstance(node, list):
+      for inner in node:
+        walk(inner)
+
+  walk(SCHEMA.schema)
+  assert keywords <= set(jsonschema.Draft202012Validator.VALIDATORS) | {'$schema', '$defs', 'title'}
 
 
 @pytest.mark.parametrize('script, arguments, message', [
