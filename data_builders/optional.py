@@ -20,4 +20,4 @@ def reader(package: str, what: str, extra: str = 'formats') -> types.ModuleType:
     return importlib.import_module(module)
   except ImportError as error:
     raise ValueError(f'{what}: read with the package {package}, which is not installed,'
-                     f" expected pip install 'aemg_jax[{extra}]'") from error
+                     f" expected pip install {package}, or 'aemg_jax[{extra}]'") from error

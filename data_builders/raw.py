@@ -45,6 +45,10 @@ def open_raw(path: str, scratch: str) -> Iterator[str]:
     else:
       untar(path, folder)
     yield folder
+  except ValueError as error:
+    if folder not in str(error):
+      raise
+    raise ValueError(str(error).replace(folder, path)) from error  # as the user knows it
   finally:
     shutil.rmtree(folder)
 

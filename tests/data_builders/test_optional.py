@@ -20,5 +20,5 @@ def test_without_its_reader_a_build_names_the_extra(name, module, extra, tmp_pat
   code = build_lib.main([name, '--raw', str(tmp_path / 'raw'), '--data_dir', str(tmp_path / 'built'),
                          '--accept_license'])
   error = capfd.readouterr().err
-  assert code == 2 and f"pip install 'aemg_jax[{extra}]'" in error.splitlines()[-1]
+  assert code == 2 and f"or 'aemg_jax[{extra}]'" in error.splitlines()[-1]
   assert 'Traceback' not in error

@@ -255,3 +255,11 @@ def test_the_checksum_is_over_every_byte(tmp_path, n_bytes):
   line = f'{hashlib.sha256(data).hexdigest()}  a\n'
   assert raw.content_sha256([Job('a', str(tmp_path / 'a'), n_bytes)]) == hashlib.sha256(
       line.encode()).hexdigest()
+
+
+def test_an_error_names_the_archive_and_not_where_it_was_unpacked(tmp_path):
+  """A path in a folder that is gone when the user reads of it."""
+  archive = make_zip(tmp_path / 'a.zip', [('b/c.mat', b'x')])
+  with pytest.raises(ValueError) as caught, raw.open_raw(str(archive), str(tmp_path)) as folder:
+    raise ValueError(f'{folder}/b/c.mat: cut short')
+  assert str(caught.value) == f'{archive}/b/c.mat: cut short'
