@@ -5,6 +5,7 @@ Tables only; parser.py holds the code. Where each fact is from: README.md.
 
 import dataclasses
 import functools
+import re
 
 from aemg_jax.records import Sensor
 
@@ -102,6 +103,12 @@ class Database:
   file: str = r'S(?P<subject>[1-9]\d*)_E(?P<exercise>[1-9])_A1\.mat'
   numbers: tuple[int, ...] = ()
   n_missing: int = 0
+
+  @property
+  def file_form(self) -> str:
+    """`file` for people: 'S{subject}_A1_E{exercise}.mat'."""
+    named = re.sub(r'\(\?P<(\w+)>[^()]*\)', r'{\1}', self.file)
+    return re.sub(r'\(\?:[^()]*\)\??', '', named).replace('\\', '')
 
   @functools.cached_property
   def label_names(self) -> tuple[str, ...]:

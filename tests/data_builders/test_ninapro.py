@@ -209,7 +209,7 @@ BAD = [
     ('S1_E1_A1.mat', {'rerepetition': TRACK * 6}, vocabulary.BAD_VALUE, 'repetition 12'),
     ('S1_E1_A1.mat', variables(n=6000) | {'stimulus': np.tile([[1], [2]], (3000, 1))},
      vocabulary.BAD_VALUE, 'labels change 600'),
-    ('S41_E1_A1.mat', {}, vocabulary.UNKNOWN_FILE, 'expected S'),
+    ('S41_E1_A1.mat', {}, vocabulary.UNKNOWN_FILE, 'expected S{subject}_E{exercise}_A1.mat'),
     ('S1_E4_A1.mat', {}, vocabulary.UNKNOWN_FILE, 'exercise from 1 to 3'),
     ('S1_A1_E1.mat', {}, vocabulary.UNKNOWN_FILE, 'expected S'),
 ]
