@@ -66,6 +66,8 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     MUST_ACCEPT: the licence asks for consent before a download (--accept_license).
     GENERATED: there are no raw files.
     PUBLISHED_SHA256: `raw.content_sha256` of the published set; '' where unknown (subclass).
+    PUBLISHED_FILES: raw files that the whole set has by its documentation, or at least has; 0 where
+      that does not say (subclass).
     DESCRIBED_BY_RAW: the raw folder itself says its name, channels and labels (`_describe`).
   """
   HOMEPAGE = ''
@@ -74,6 +76,7 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
   MUST_ACCEPT = False
   GENERATED = False
   PUBLISHED_SHA256 = ''
+  PUBLISHED_FILES = 0
   DESCRIBED_BY_RAW = False
   FACTS: Facts
   LABEL_NAMES: tuple[str, ...] = ()
@@ -142,17 +145,25 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     folders = self._raw_dirs or self._locate_raw(dl_manager)
     jobs = self._jobs(folders)
     raw_sha256 = '' if self.GENERATED else content_sha256(self._raw_files(jobs))
-    published = bool(self.PUBLISHED_SHA256) and raw_sha256 == self.PUBLISHED_SHA256
-    if self.PUBLISHED_SHA256 and not published:
-      message = (f'{", ".join(folders)}: the {len(jobs)} raw files have sha256 {raw_sha256}, expected'
-                 f' {self.PUBLISHED_SHA256} as published')
-      if self._require_published:
-        raise ValueError(message)
-      logging.warning(message)
+    published = self._is_published(', '.join(folders), len(jobs), raw_sha256)
     self._intake = Intake(self.name, self.KNOWN_REJECTS, self._skip_bad)
     self._raw_metadata = {'raw_sha256': raw_sha256, 'raw_is_published': published}
     self._bar.reset(len(jobs))
     return shard_jobs(jobs)
+
+  def _is_published(self, where: str, n_files: int, raw_sha256: str) -> bool:
+    """Whether these are the published bytes. Raises, or warns, where they are known not to be."""
+    message = ''
+    if n_files < self.PUBLISHED_FILES:
+      message = f'{n_files} raw files, expected {self.PUBLISHED_FILES} as published'
+    elif self.PUBLISHED_SHA256 and raw_sha256 != self.PUBLISHED_SHA256:
+      message = (f'the {n_files} raw files have sha256 {raw_sha256}, expected'
+                 f' {self.PUBLISHED_SHA256} as published')
+    if message and self._require_published:
+      raise ValueError(f'{where}: {message} (cut short? --raw takes a part of a set)')
+    if message:
+      logging.warning('%s: %s', where, message)
+    return bool(self.PUBLISHED_SHA256) and not message
 
   def _shard_iterators_per_split(self, dl_manager):
     """For TFDS to write on Beam."""

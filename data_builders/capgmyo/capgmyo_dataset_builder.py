@@ -38,6 +38,10 @@ class Builder(RecordBuilder):
     return parser.DATABASES[self.builder_config.name]
 
   @property
+  def PUBLISHED_FILES(self) -> int:
+    return {'dba': 1440, 'dbb': 1600, 'dbc': 1200}[self.builder_config.name]
+
+  @property
   def LABEL_NAMES(self) -> tuple[str, ...]:
     return self._database.label_names
 

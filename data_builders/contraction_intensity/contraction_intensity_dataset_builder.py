@@ -16,6 +16,7 @@ class Builder(RecordBuilder):
   RELEASE_NOTES = {'1.0.0': 'Raw recordings with the effort in % of the maximal contraction.'}
   HOMEPAGE = 'https://github.com/LibEMG/ContractionIntensity'
   URLS = (f'{HOMEPAGE}/archive/{COMMIT}.zip',)
+  PUBLISHED_FILES = 3220
   FACTS = Facts(subjects='10', channels='8', rate_hz='1000', classes='7',
                 size='unknown', real_bytes='part')
   LABEL_NAMES = parser.LABEL_NAMES

@@ -18,6 +18,7 @@ class Builder(RecordBuilder):
   HOMEPAGE = ('https://github.com/LiuYu175/Quantitative-Assessment-of-Muscle-Fatigue-Based-on-'
               'Improved-Gramian-Angular-Difference-Field')
   URLS = (f'{HOMEPAGE}/archive/{COMMIT}.zip',)
+  PUBLISHED_FILES = 62  # 31 recordings and their clicks
   FACTS = Facts(subjects='31', channels='3', rate_hz='1000', classes='1',
                 size='35 MB unpacked for 9 of 31 subjects', real_bytes='part')
   LABEL_NAMES = parser.LABEL_NAMES

@@ -18,6 +18,7 @@ class Builder(RecordBuilder):
   URLS = (f'{BUCKET}/emg2pose_dataset.tar',)
   SAMPLE_URLS = (f'{BUCKET}/emg2pose_dataset_mini.tar',)
   MUST_ACCEPT = True  # no commercial use, and derived data under the same licence
+  PUBLISHED_FILES = 25253
   FACTS = Facts(subjects='193', channels='16', rate_hz='2000', classes='29', size='431 GiB',
                 real_bytes='none')
   LABEL_NAMES = parser.LABEL_NAMES

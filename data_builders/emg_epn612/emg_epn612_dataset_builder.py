@@ -15,6 +15,7 @@ class Builder(RecordBuilder):
   RELEASE_NOTES = {'1.0.0': 'Both sections of both groups; the last has no labels.'}
   HOMEPAGE = 'https://zenodo.org/records/4421500'
   URLS = (f'{HOMEPAGE}/files/EMG-EPN612%20Dataset.zip?download=1',)
+  PUBLISHED_FILES = 612
   FACTS = Facts(subjects='612', channels='8', rate_hz='200', classes='6', size='5.5 GB',
                 real_bytes='none')
   LABEL_NAMES = parser.LABEL_NAMES

@@ -27,6 +27,7 @@ class Builder(RecordBuilder):
   URLS = tuple(f'{BUCKET}/{task}/full_data.tar' for task in DESCRIPTIONS)
   SAMPLE_URLS = tuple(f'{BUCKET}/{task}/small_subset.tar' for task in DESCRIPTIONS)
   MUST_ACCEPT = True  # no commercial use
+  PUBLISHED_FILES = 100  # of each task: one of each user
   FACTS = Facts(subjects='100 a task', channels='16', rate_hz='2000', classes='9, 1 or none',
                 size='69 GB', real_bytes='none')
   LICENCE = parser.LICENCE

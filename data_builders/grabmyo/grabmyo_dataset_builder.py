@@ -16,6 +16,7 @@ class Builder(RecordBuilder):
   HOMEPAGE = 'https://physionet.org/content/grabmyo/1.0.2/'
   URLS = ('https://physionet.org/static/published-projects/grabmyo/'
           'gesture-recognition-and-biometrics-electromyogram-grabmyo-1.0.2.zip',)
+  PUBLISHED_FILES = 15351  # 43 people x 3 days x 17 gestures x 7 trials
   FACTS = Facts(subjects='43', channels='28', rate_hz='2048', classes='17', size='9.1 GB',
                 real_bytes='part')
   LABEL_NAMES = parser.LABEL_NAMES

@@ -17,6 +17,7 @@ class Builder(RecordBuilder):
   RELEASE_NOTES = {'1.0.0': 'Recordings as stored, with Borg ratings and curls.'}
   HOMEPAGE = 'https://github.com/erinliu1/Muscle_Fatigue'
   URLS = (f'{HOMEPAGE}/archive/{COMMIT}.zip',)
+  PUBLISHED_FILES = 128  # one of each experiment
   FACTS = Facts(subjects='67', channels='18', rate_hz='50', classes='Borg 0 to 10',
                 size='340 MB or more unpacked', real_bytes='part')
   LICENCE = parser.LICENCE

@@ -14,6 +14,7 @@ class Builder(RecordBuilder):
   RELEASE_NOTES = {'1.0.0': 'Raw recordings; labels by the clock of the protocol.'}
   HOMEPAGE = 'https://data.mendeley.com/datasets/ckwc76xr2z/2'
   URLS = ('https://prod-dcd-datasets-cache-zipfiles.s3.eu-west-1.amazonaws.com/ckwc76xr2z-2.zip',)
+  PUBLISHED_FILES = 40
   FACTS = Facts(subjects='40', channels='4', rate_hz='2000', classes='10', size='not stated',
                 real_bytes='none')
   LABEL_NAMES = parser.LABEL_NAMES

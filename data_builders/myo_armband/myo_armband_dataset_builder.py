@@ -17,6 +17,7 @@ class Builder(RecordBuilder):
   RELEASE_NOTES = {'1.0.0': 'Raw recordings; byte-identical duplicates dropped.'}
   HOMEPAGE = 'https://github.com/Giguelingueling/MyoArmbandDataset'
   URLS = (f'{HOMEPAGE}/archive/{COMMIT}.zip',)
+  PUBLISHED_FILES = 2128
   FACTS = Facts(subjects='37', channels='8', rate_hz='200', classes='7', size='17 MB',
                 real_bytes='all')
   LABEL_NAMES = parser.LABEL_NAMES

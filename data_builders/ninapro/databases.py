@@ -85,6 +85,7 @@ class Database:
     n_missing: columns that may be without an electrode, and which is known from the data only.
     exercises: names of the movements of exercise 1, 2, ...
     cumulative: label numbers go on from one exercise to the next, instead of beginning at 1 again.
+    n_files: that are published.
     n_repetitions: most repetitions of one movement that any source states.
   """
   name: str
@@ -97,6 +98,7 @@ class Database:
   exercises: tuple[tuple[str, ...], ...]
   cumulative: bool
   n_repetitions: int
+  n_files: int
   dtype: str = 'float32'
   is_envelope: bool = False
   elsewhere: tuple[int, ...] = ()
@@ -137,32 +139,32 @@ _ALL_52, _ALL_49 = (FINGERS, HAND_AND_WRIST, GRASPS), (HAND_AND_WRIST, GRASPS, F
 DATABASES = {database.name: database for database in (
     Database('db1', 'db1', '27 intact subjects, 10 Otto Bock electrodes (envelopes at 100 Hz)',
              _urls('DB1/Preprocessed/s{}.zip', _numbered(1, 27)), _numbered(1, 27), 100.0,
-             _targeted('V', 2), _ALL_52, False, 10, dtype='float64', is_envelope=True,
+             _targeted('V', 2), _ALL_52, False, 10, 81, dtype='float64', is_envelope=True,
              file=r'S(?P<subject>[1-9]\d*)_A1_E(?P<exercise>[1-9])\.mat'),
     Database('db2', 'db2', '40 intact subjects, 12 Delsys Trigno electrodes',
              _urls('DB2_Preproc/DB2_s{}.zip', _numbered(1, 40)), _numbered(1, 40), 2000.0,
-             _targeted('V'), _ALL_49, True, 10),
+             _targeted('V'), _ALL_49, True, 10, 120),
     Database('db3', 'db3', '9 of the 11 amputees, 12 Delsys Trigno electrodes',
              _urls('db3_Preproc/s{}_0.zip', _DB3_FULL), _DB3_FULL, 2000.0, _targeted('V'), _ALL_49,
-             True, 10, elsewhere=_DB3_SHORT, file=_DB3_FILE),
+             True, 10, 26, elsewhere=_DB3_SHORT, file=_DB3_FILE),
     Database('db3_10ch', 'db3', 'amputees 6 and 7 of DB3, who had room for 10 electrodes',
              _urls('db3_Preproc/s{}_0.zip', _DB3_SHORT), _DB3_SHORT, 2000.0, _targeted('V'),
-             _ALL_49, True, 10, elsewhere=_DB3_FULL, file=_DB3_FILE, n_missing=2),
+             _ALL_49, True, 10, 6, elsewhere=_DB3_FULL, file=_DB3_FILE, n_missing=2),
     Database('db4', 'db4', '10 intact subjects, 12 Cometa electrodes',
              _urls('DB4_Preproc/s{}.zip', _TEN), _TEN, 2000.0, _targeted('nominal'), _ALL_52,
-             False, 10),
+             False, 10, 30),
     Database('db5', 'db5', '10 intact subjects, two Myo armbands',
              _urls('DB5_Preproc/s{}.zip', _TEN), _TEN, 200.0,
-             _ring('nominal') + _ring('nominal', 2, 22.5), _ALL_52, False, 10),
+             _ring('nominal') + _ring('nominal', 2, 22.5), _ALL_52, False, 10, 30),
     Database('db6', 'db6', '10 intact subjects, 14 Delsys Trigno electrodes, 10 sessions each',
              tuple(url for s in _TEN for part in 'ab' for url in
                    _urls(f'DB6_Preproc/DB6_s{{}}_{part}.zip', (s,))), _TEN, 2000.0,
              _ring('V') + (None, None)
              + tuple(Sensor(f'below the ring {i}', unit='V') for i in range(1, 7)),
-             (tuple(f'grasp {number:02d}' for number in _DB6_NUMBERS),), True, 12,
+             (tuple(f'grasp {number:02d}' for number in _DB6_NUMBERS),), True, 12, 100,
              numbers=_DB6_NUMBERS,
              file=r'S(?P<subject>[1-9]\d*)_(?P<session>D[1-5]_T[12])\.mat'),
     Database('db7', 'db7', '20 intact subjects and 2 amputees, 12 Delsys Trigno IM electrodes',
              _urls('DB7_Preproc/Subject_{}.zip', _numbered(1, 22)), _numbered(1, 22), 2000.0,
-             _targeted('V'), _ALL_49[:2], True, 10),
+             _targeted('V'), _ALL_49[:2], True, 10, 44),
 )}

@@ -31,6 +31,10 @@ class Builder(RecordBuilder):
     return DATABASES[self.builder_config.name]
 
   @property
+  def PUBLISHED_FILES(self) -> int:
+    return self._database.n_files
+
+  @property
   def LABEL_NAMES(self) -> tuple[str, ...]:
     return self._database.label_names
 

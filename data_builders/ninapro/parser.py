@@ -94,7 +94,7 @@ def parse(config: str, job: Job) -> list[Record | Reject]:
 def _record(database: Database, job: Job) -> Record:
   place = _place(database, job.name)
   if place is None:
-    raise Unusable(UNKNOWN_FILE, f'expected {database.file_form} with a subject in {database.subjects}'
+    raise Unusable(UNKNOWN_FILE, f'expected {database.file_form}, a subject in {database.subjects}'
                    f' and an exercise from 1 to {len(database.exercises)}')
   subject, session, exercise = place
   emg_tc, tracks = _read(database, job)

@@ -20,6 +20,7 @@ class Builder(RecordBuilder):
   MANUAL_DOWNLOAD_INSTRUCTIONS = (
       f'Fetch {FILE} (1.4 MB) from the repository {HOMEPAGE} at commit {COMMIT}, and give its'
       ' folder (not a whole clone: that holds the file several times).')
+  PUBLISHED_FILES = 1
   FACTS = Facts(subjects='1', channels='1', rate_hz='1000', classes='none', size='1.4 MB',
                 real_bytes='all')
   LICENCE = parser.LICENCE

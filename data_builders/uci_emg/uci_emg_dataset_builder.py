@@ -26,6 +26,7 @@ class Builder(RecordBuilder):
   DEFAULT_BUILDER_CONFIG_NAME = 'raw'
   HOMEPAGE = 'https://archive.ics.uci.edu/dataset/481/emg+data+for+gestures'
   URLS = ('https://archive.ics.uci.edu/static/public/481/emg+data+for+gestures.zip',)
+  PUBLISHED_FILES = 72  # 36 people x 2 series
   FACTS = Facts(subjects='36', channels='8', rate_hz='1000 (nominal)', classes='7',
                 size='18 MB', real_bytes='part')
   LABEL_NAMES = parser.LABEL_NAMES

@@ -64,12 +64,15 @@ def test_the_duplicate_in_pre_training_is_the_one_dropped(tmp_path):
 
 
 def test_a_download_must_be_the_published_set(tmp_path, monkeypatch):
-  """A repository that changed, or an archive of something else, taken for the dataset."""
+  """A part, a repository that changed, or an archive of something else, taken for the dataset."""
   builder = myo_armband_dataset_builder.Builder
   make_dummy_data.main(tmp_path / 'raw/MyoArmbandDataset-62b886f')
   archive = pathlib.Path(shutil.make_archive(str(tmp_path / 'set'), 'zip', tmp_path / 'raw'))
   with serve(lambda handler: answer(handler, archive.read_bytes())) as url:
     monkeypatch.setattr(builder, 'URLS', (url,))
+    with pytest.raises(ValueError, match=r'set\.zip: 24 raw files, expected 2128 as published'):
+      build_lib.build('myo_armband', str(tmp_path / 'built'), progress=False)
+    monkeypatch.setattr(builder, 'PUBLISHED_FILES', 24)
     with pytest.raises(ValueError, match='expected f8d2b441.* as published'):
       build_lib.build('myo_armband', str(tmp_path / 'built'), progress=False)
     assert not list((tmp_path / 'built').rglob('*array_record*'))
@@ -77,6 +80,15 @@ def test_a_download_must_be_the_published_set(tmp_path, monkeypatch):
     monkeypatch.setattr(builder, 'PUBLISHED_SHA256', raw.content_sha256(jobs))
     folder = build_lib.build('myo_armband', str(tmp_path / 'built'), progress=False)
   assert len(read_records(folder)) == 17
+  assert json.loads((folder / 'metadata.json').read_text())['raw_is_published'] is True
+
+
+def test_a_part_of_the_set_is_taken_from_the_user(tmp_path, caplog):
+  """Silence about files that are missing, or no way to build from some of them."""
+  make_dummy_data.main(tmp_path / 'raw')
+  folder = build_lib.build('myo_armband', str(tmp_path), str(tmp_path / 'raw'), progress=False)
+  assert '24 raw files, expected 2128 as published' in caplog.text
+  assert json.loads((folder / 'metadata.json').read_text())['raw_is_published'] is False
 
 
 @pytest.mark.real
