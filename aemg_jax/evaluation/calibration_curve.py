@@ -187,7 +187,14 @@ def _predictor(method, curve_fold: CurveFold, calibration: SelfCalibration, data
   fold = curve_fold.fold
   if isinstance(method, TransferMethod):
     fitted = method.fitted(data, fold, calibration.centre, seed)
-    return lambda stream: fitted(fold.test, calibration.of(stream, curve_fold.sessions))
+
+    def predict(stream):
+      centre, model = calibration.of(stream, curve_fold.sessions), fitted
+      if stream and method.self_training.transductive:
+        model = fitted.adapted(stream, centre, method.self_training)
+      return model(fold.test, centre)
+
+    return predict
   return _LdaCurve(method, table, curve_fold, calibration).predict
 
 

@@ -17,7 +17,7 @@ from aemg_jax.data import batches as batches_lib
 from aemg_jax.data import loader, splits
 from aemg_jax.evaluation import closed_form, sentence_windows
 from aemg_jax.evaluation.baselines import pool_windows
-from aemg_jax.evaluation.results import Predictions
+from aemg_jax.evaluation.results import Predictions, concatenate
 from aemg_jax.evaluation.self_training import SelfTraining
 from aemg_jax.evaluation.window_table import WindowTable
 from aemg_jax.models import ClassifierConfig, WindowCNNConfig, build
@@ -153,9 +153,10 @@ class TransferMethod:
       centre = batches_lib.aligned(prepared, centre, [row.segment for row in fold.train],
                                    [row.segment for row in target])
     predict = self.fitted(data, fold, centre, seed)
+    parts = [(predict, fold.test)]
     if self.self_training.transductive:
-      predict = predict.adapted(fold.test, centre, self.self_training)
-    return tuple(predict(fold.test, centre, length) for length in (0, *short_samples))
+      parts = [(predict.adapted(rows, centre, self.self_training), rows) for rows in _by_subject(prepared, fold.test)]
+    return tuple(concatenate([each(rows, centre, length) for each, rows in parts]) for length in (0, *short_samples))
 
   def fitted(self, data: TransferData, fold: splits.Fold, centre: batches_lib.Centre,
              seed: int) -> Callable[..., Predictions]:
@@ -289,6 +290,11 @@ def _sessions(prepared: Prepared, fold: splits.Fold) -> np.ndarray:
   """Sessions that may give the training mean: of the source, or the target's labelled ones alone."""
   rows = fold.train or fold.calibration
   return np.unique(prepared.segments['session_index'][[row.segment for row in rows]])
+
+
+def _by_subject(prepared: Prepared, rows: Sequence[splits.Row]) -> list[tuple[splits.Row, ...]]:
+  subject_r = splits.column_keys(prepared.segments, 'subject')[[row.segment for row in rows]]
+  return [tuple(row for row, own in zip(rows, subject_r == subject) if own) for subject in np.unique(subject_r)]
 
 
 def _crops(prepared: Prepared, rows) -> tuple[list[int], list[tuple[int, int]]]:

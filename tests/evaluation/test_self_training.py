@@ -100,6 +100,18 @@ def test_labels_of_unlabelled_recordings_are_not_read():
 
 
 @pytest.mark.heavy
+def test_each_tested_person_adapts_alone():
+  """Catches: one head for all tested people, where each would teach the others."""
+  prepared = tiny_set.prepared('session')
+  data, fold = TransferData({'session': prepared}, None), splits.cross(prepared.segments, ['s0'], ['s1', 's2'])[0]
+  both = _method().predict(data, fold, 0)
+  for subject in ('s1', 's2'):
+    alone = _method().predict(data, splits.cross(prepared.segments, ['s0'], [subject])[0], 0)
+    mine = np.isin(both.window_segment, alone.segment_rows)
+    np.testing.assert_allclose(both.window_log_prob[mine], alone.window_log_prob, rtol=1e-6)
+
+
+@pytest.mark.heavy
 def test_copies_train_and_are_not_tested():
   """Catches: augmented windows in place of the windows, in the prediction too, or the same copy twice."""
   prepared, fold = tiny_set.prepared('session'), _fold()
