@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 MAX_POINTS = 4000  # of a channel's line; longer ones are drawn as their range in each stretch
 MAX_NAMES = 24  # labels written above the picture
+APART = 0.02  # of its width, where there is another place for a name
 
 Example = Mapping[str, Any]
 
@@ -162,13 +163,11 @@ def draw(example: Example, out: pathlib.Path) -> None:
   colour = {name: matplotlib.colormaps['hsv'](i / (1 + len(names)))
             for i, name in enumerate(names)}
   slant = {'rotation': 40, 'ha': 'left'} if len(names) > 1 else {'ha': 'center'}
-  seen = set()
   for start, stop, name in labels:
     top.axvspan(start / rate_hz, stop / rate_hz, color=colour[name], alpha=0.18, linewidth=0)
-    if name not in seen and len(seen) < MAX_NAMES:
-      top.text((start + stop) / 2 / rate_hz, 1.01, name, fontsize=8, **slant,
-               transform=top.get_xaxis_transform())
-    seen.add(name)
+  for name, place in list(_name_places(labels, APART * len(signal_tc)).items())[:MAX_NAMES]:
+    top.text(place / rate_hz, 1.01, name, fontsize=8, **slant,
+             transform=top.get_xaxis_transform())
   for axis, kind in zip(below, kinds):
     for (start, stop, name), value in zip(notes, example['annotations']['value']):
       if name == kind:
@@ -179,6 +178,18 @@ def draw(example: Example, out: pathlib.Path) -> None:
   figure.suptitle(f'{text("dataset")} {text("record_id")}: subject {text("subject")}, session'
                   f' {text("session")}, {rate_hz:g} Hz, {len(signal_tc)} samples', fontsize=10)
   figure.savefig(out, format='png', dpi=100)
+
+
+def _name_places(labels: Sequence[tuple[int, int, str]], apart: float) -> dict[str, float]:
+  """The sample at which each name is written: within its first span that is not beside another."""
+  places = {}
+  for start, stop, name in labels:
+    middle = (start + stop) / 2
+    if name not in places and all(abs(middle - other) > apart for other in places.values()):
+      places[name] = middle
+  for start, stop, name in labels:
+    places.setdefault(name, (start + stop) / 2)
+  return places
 
 
 def _draw_signal(axis: Any, example: Example) -> None:

@@ -147,3 +147,9 @@ def test_a_mistake_is_one_line(built, tmp_path, capfd, argv, expected):
   assert inspect_lib.main([arg.format(tmp_path) for arg in argv]) == 2
   line, = [x for x in capfd.readouterr().err.splitlines() if x.startswith('error: ')]
   assert expected in line
+
+
+def test_names_do_not_lie_on_each_other():
+  """Two names above one place, though one of them has room farther on; a name left out."""
+  labels = [(0, 10, 'rest'), (10, 20, 'a'), (20, 30, 'rest'), (900, 940, 'a'), (930, 940, 'b')]
+  assert inspect_lib._name_places(labels, 50) == {'rest': 5.0, 'a': 920.0, 'b': 935.0}
