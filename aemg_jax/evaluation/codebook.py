@@ -56,25 +56,34 @@ class Coded:
   output: dict[str, np.ndarray]
 
 
-def load(tokeniser: str, prepared: cache.Prepared) -> Coded:
-  """Runs the tokeniser of a work directory over every sentence of a prepared set."""
-  meta = checkpoints.load_meta(tokeniser)
+def tokeniser_of(workdir: str) -> tuple[VQConfig, dict]:
+  """Model, and parameters and codebook, of a tokeniser's work directory."""
+  meta = checkpoints.load_meta(workdir)
   if meta['job']['task']['kind'] != 'VQTask':
-    raise ValueError(f"{tokeniser}: holds a {meta['job']['task']['kind']}, expected a VQTask")
-  model = config_lib.section(VQConfig, meta['job']['task']['model'], f'{tokeniser}: task.model')
-  trees = {'params': checkpoints.load_params(tokeniser),
-           'codebook': quantiser.as_codebook(checkpoints.load_extra(tokeniser)['codebook'])}
-  centre = _centre(meta, prepared)
-  data = batches.sentence_arrays(prepared, np.arange(len(prepared.segments['label'])), None, centre)
-  parts = []
-  n = len(data['index'])
+    raise ValueError(f"{workdir}: holds a {meta['job']['task']['kind']}, expected a VQTask")
+  model = config_lib.section(VQConfig, meta['job']['task']['model'], f'{workdir}: task.model')
+  return model, {'params': checkpoints.load_params(workdir),
+                 'codebook': quantiser.as_codebook(checkpoints.load_extra(workdir)['codebook'])}
+
+
+def encode(model: VQConfig, trees: dict, words: Words) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+  """Code of each word, -1 where absent, and {target: [b, n, size]} reconstructions; words are centred."""
+  parts, n = [], len(words.valid_n)
   for first in range(0, n, _ROWS):
     row = np.minimum(np.arange(first, first + _ROWS), n - 1)
-    block = jax.tree.map(lambda x: np.asarray(x)[row], data['words'])
+    block = jax.tree.map(lambda x: np.asarray(x)[row], words)
     out = parallel.map_batches(_Reconstruct(model), trees, block)
     parts.append(jax.tree.map(lambda x: x[:n - first], out))
   output = jax.tree.map(lambda *xs: np.concatenate(xs), *parts)
-  code_bn = np.where(data['words'].valid_n, output.pop('index_bn'), -1)
+  return np.where(words.valid_n, output.pop('index_bn'), -1), output
+
+
+def load(tokeniser: str, prepared: cache.Prepared) -> Coded:
+  """Runs the tokeniser of a work directory over every sentence of a prepared set."""
+  model, trees = tokeniser_of(tokeniser)
+  centre = _centre(checkpoints.load_meta(tokeniser), prepared)
+  data = batches.sentence_arrays(prepared, np.arange(len(prepared.segments['label'])), None, centre)
+  code_bn, output = encode(model, trees, data['words'])
   return Coded(model, data['words'], data['segment'], code_bn, output)
 
 

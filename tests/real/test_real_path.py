@@ -4,9 +4,6 @@ Needs AEMG_RAW_DIR, the folder of myoarmband_cote_allard.zip. Numbers of METHOD 
 """
 
 import dataclasses
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -21,22 +18,16 @@ from configs import common, gesture, masked, prepare, vq
 
 pytestmark = pytest.mark.real
 ZIP = 'myoarmband_cote_allard.zip'
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 THREE = ('Evaluation/Male0', 'Evaluation/Male1', 'Evaluation/Female0')
 CHANCE = 1 / 7
 
 
 @pytest.fixture(name='workdir', scope='module')
-def _workdir(tmp_path_factory):
+def _workdir(build, tmp_path_factory):
   """Built and prepared, both views."""
-  if 'AEMG_RAW_DIR' not in os.environ:
-    pytest.skip(f'AEMG_RAW_DIR is not set, expected the folder of {ZIP}')
-  raw = os.path.join(os.environ['AEMG_RAW_DIR'], ZIP)
   folder = tmp_path_factory.mktemp('real')
-  subprocess.run([sys.executable, '-m', 'data_builders.build', 'myo_armband', '--raw', raw,
-                  '--data_dir', str(folder / 'data'), '--workers', '2'], cwd=ROOT, check=True)
   config = section(views.ViewsConfig, prepare.get_config('myo_armband').to_dict())
-  views.prepare_views(config, str(folder / 'data'), str(folder))
+  views.prepare_views(config, str(build('myo_armband', ZIP)), str(folder))
   return folder
 
 
