@@ -7,9 +7,9 @@ Variants: [small|full][,length=N][,data=synthetic_fatigue][,checkpoint=yes].
 data=synthetic_fatigue is SYNTHETIC: one effort and half of the virtual people are left out.
 checkpoint=yes adds rows with embeddings of a masked model's frozen encoder, --checkpoint=W/masked.
 
-small, two AMD EPYC cores shared with other jobs (load 6 to 35), 2026-11-21, code of 594897d: 110 minutes by the
-clock, in several starts. FatigueFormer, three seeds: macro-F1 of 3 classes 62.7 %, Borg MAE 1.21; elapsed time
-alone: 68.5 % and 0.73. data=synthetic_fatigue: 20 minutes. `full` (ten times the processor time for an update:
+small, two AMD EPYC cores shared with other jobs, 2026-11-21, code of 3ee609a, one command from a fresh clone: 37
+minutes. FatigueFormer, three seeds: macro-F1 of 3 classes 62.7 %, Borg MAE 1.21; elapsed time alone: 68.5 % and 0.73.
+data=synthetic_fatigue: 20 minutes. `full` (ten times the processor time for an update:
 0.20 s against 0.019 s) and other lengths: not yet run.
 """
 

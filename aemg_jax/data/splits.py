@@ -174,6 +174,22 @@ def few_shot(segments: Segments, subjects: Sequence[str], calibration_sessions: 
   return tuple(folds)
 
 
+def few_subjects(segments: Segments, subjects: Sequence[str], labelled: int, draw: int) -> tuple[Fold, Fold]:
+  """Two folds: `labelled` people train and the others are tested; then those, by as many others.
+
+  The people are the first and the last of an order that the draw decides, so a smaller number is part
+  of a larger one of the same draw.
+  """
+  if not 1 <= 2 * labelled <= len(subjects):
+    raise ValueError(f'few_subjects: got {labelled} labelled of {len(subjects)} people, expected at most half')
+  order = [subjects[i] for i in np.random.default_rng(draw).permutation(len(subjects))]
+  first, last = order[:labelled], order[-labelled:]
+  tested = [subject for subject in subjects if subject not in first]
+  return tuple(
+      check_fold(segments, Fold(name, whole_rows(segments, train), (), whole_rows(segments, test)))
+      for name, train, test in (('others', first, tested), ('labelled', last, first)))
+
+
 def stream(segments: Segments, subject: str, sessions: Sequence[str] = ()) -> tuple[Row, ...]:
   """A subject's labelled segments in time order, to be read without their labels; sessions () is all."""
   return _time_ordered(segments, whole_rows(segments, [subject], sessions), sessions)

@@ -166,7 +166,7 @@ class FittedHead:
 
   def adapted(self, rows: Sequence[splits.Row], centre: batches.Centre, config: SelfTraining) -> 'FittedHead':
     """Fitted on unlabelled rows too; their labels are not read."""
-    half = _half_slot(self.prepared)
+    half = half_slot(self.prepared)
     segment_u, _, vector_ud = self.vectors(rows, centre, half)
     copies_ud = [self._scaled(copy(rows, centre, half)[2]) for copy in self.copies]
     head = self_training.fit(self.fit_head, self.vector_wd, self.label_w, self._scaled(vector_ud), segment_u,
@@ -186,7 +186,7 @@ def fit(name: str, shrinkage: float, vectors: WindowVectors, fold: splits.Fold, 
   are vectors of augmented windows, which train beside those of the windows as they are.
   """
   prepared = vectors.prepared
-  parts = [[each(rows, centre, _half_slot(prepared)) for each in (vectors, *copies)]
+  parts = [[each(rows, centre, half_slot(prepared)) for each in (vectors, *copies)]
            for rows in (fold.train, fold.calibration) if rows]
   weight = [1] * len(parts)
   if len(parts) == 2:
@@ -200,5 +200,6 @@ def fit(name: str, shrinkage: float, vectors: WindowVectors, fold: splits.Fold, 
   return FittedHead(vectors, tuple(copies), prepared, fit_head, scaler, vector_wd, label_w, fit_head(vector_wd, label_w))
 
 
-def _half_slot(prepared: Prepared) -> int:
+def half_slot(prepared: Prepared) -> int:
+  """Samples between the windows that heads are fitted on."""
   return prepared.config.word.slot_samples // 2

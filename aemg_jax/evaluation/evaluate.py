@@ -14,7 +14,7 @@ import jax
 from aemg_jax import config as config_lib
 from aemg_jax.data import splits
 from aemg_jax.evaluation import (
-    baselines, calibration_curve, codebook, protocols, results, showcase)
+    baselines, calibration_curve, codebook, few_subjects, protocols, results, showcase)
 from aemg_jax.evaluation import delays as delays_lib
 from aemg_jax.evaluation import report as report_lib
 from aemg_jax.evaluation.transfer import Pretrained, TransferData, TransferMethod
@@ -49,6 +49,7 @@ class EvaluateConfig:
     synthetic: the data come from a generator, and the report says so.
     curve: accuracy against seconds of unlabelled data.
     delays: accuracy against decision delay, of every row from its stored predictions.
+    few: accuracy against the number of labelled people.
   """
   title: str
   views: tuple[View, ...]
@@ -60,6 +61,7 @@ class EvaluateConfig:
   synthetic: bool = False
   curve: calibration_curve.CurveConfig = calibration_curve.CurveConfig()
   delays: delays_lib.DelayConfig = delays_lib.DelayConfig()
+  few: few_subjects.FewSubjectsConfig = few_subjects.FewSubjectsConfig()
 
   def __post_init__(self):
     names = [view.name for view in self.views]
@@ -68,7 +70,7 @@ class EvaluateConfig:
         raise ValueError(f'EvaluateConfig.views: view {view.name!r} has the scale '
                          f'{view.prepare.rectify.scale!r}, expected the one of its name')
     needed = ['session'] * bool(self.protocols) + ['fixed'] * bool(self.needs_table or self.curve.seconds)
-    needed += [n.network.view for n in self.networks]
+    needed += [n.network.view for n in self.networks + self.few.networks]
     missing = sorted(set(needed) - set(names))
     if missing or len(set(names)) < len(names):
       raise ValueError(f'EvaluateConfig.views: got {names}, expected each of {sorted(set(needed))} once')
@@ -80,11 +82,11 @@ class EvaluateConfig:
     if self.protocols and self.probe_protocol and self.probe_protocol not in kinds:
       raise ValueError(f'EvaluateConfig.probe_protocol: got {self.probe_protocol!r}, expected one of {kinds}')
 
-
   @property
   def needs_table(self) -> bool:
     """Whether anything reads classical features of windows."""
-    return bool(self.baselines or self.curve.baselines or any(n.network.features for n in self.networks))
+    networks = self.networks + self.few.networks
+    return bool(self.baselines or self.curve.baselines or any(n.network.features for n in networks))
 
 
 def run(config: EvaluateConfig, workdir: str, checkpoint: str = '', tokeniser: str = '',
@@ -121,6 +123,8 @@ def run(config: EvaluateConfig, workdir: str, checkpoint: str = '', tokeniser: s
       _one(rows, workdir, first, config.delays, protocol, folds, name, method, source, seeds, pretrained)
   if config.curve.seconds:
     calibration_curve.run(config.curve, workdir, data, table, config.seeds, pretrained.hash if pretrained else None)
+  if config.few.labelled:
+    few_subjects.run(config.few, workdir, data, pretrained.hash if pretrained else None)
   if tokeniser and config.probe_protocol:
     probed = next(p for p in config.protocols if p.kind == config.probe_protocol)
     codes = codebook.load(tokeniser, views['session'])
@@ -169,7 +173,8 @@ def _one(rows, workdir, prepared: cache.Prepared, wanted: delays_lib.DelayConfig
 
 def _pretrained(checkpoint: str, config: EvaluateConfig) -> Pretrained | None:
   """The encoder of a checkpoint, which must have the shape of the config's encoders."""
-  wanted = [n.network for n in config.networks + config.curve.networks if n.network.start == 'checkpoint']
+  wanted = [n.network for n in config.networks + config.curve.networks + config.few.networks
+            if n.network.start == 'checkpoint']
   if not checkpoint:
     if wanted:
       raise ValueError('evaluate: networks start from a checkpoint, expected --checkpoint=WORKDIR')
@@ -195,7 +200,9 @@ def _with_channels(config: EvaluateConfig, channels: int) -> EvaluateConfig:
   curves = tuple(dataclasses.replace(n, network=with_channels(n.network, channels)) for n in config.curve.networks)
   views = tuple(with_channels(view, channels) for view in config.views)
   curve = dataclasses.replace(config.curve, networks=curves)
-  return dataclasses.replace(config, networks=networks, views=views, curve=curve)
+  few = dataclasses.replace(config.few, networks=tuple(
+      dataclasses.replace(n, network=with_channels(n.network, channels)) for n in config.few.networks))
+  return dataclasses.replace(config, networks=networks, views=views, curve=curve, few=few)
 
 
 def _window_table(prepared: cache.Prepared) -> WindowTable:

@@ -170,13 +170,14 @@ class TransferMethod:
     prepared = data.views[self.view]
     if not self.closed_head:
       return functools.partial(method._predict_rows, prepared, method._train(data, fold, centre, seed))
-    vectors, copies = method._vectors(data, fold, centre, seed)
+    vectors, copies = method.vectors(data, fold, centre, seed)
     found = closed_form.fit(self.closed_head, self.shrinkage, vectors, fold, centre, copies)
     pool = self._pool(prepared, fold)
     return found.adapted(pool, centre, self.self_training) if pool else found
 
-  def _vectors(self, data: TransferData, fold: splits.Fold, centre, seed: int):
-    """What the head reads, and the same of augmented copies."""
+  def vectors(self, data: TransferData, fold: splits.Fold | None, centre: batches_lib.Centre,
+              seed: int) -> tuple[closed_form.WindowVectors, list[closed_form.WindowVectors]]:
+    """What a closed-form head reads, and the same of augmented copies; only trained encoders ask for a fold."""
     prepared, embed = data.views[self.view], READS[self.reads]
     if embed is None:
       if self.tune not in closed_form.HEADS:

@@ -20,7 +20,8 @@ from tests import tiny_set
 FOLDER = pathlib.Path(common.__file__).parent
 OF = {'prepare': ViewsConfig, 'vq': jobs.JobConfig, 'masked': jobs.JobConfig,
       'gesture_model': jobs.JobConfig, 'gesture': EvaluateConfig, 'curve': EvaluateConfig}
-ELSEWHERE = {'ablate', 'fatigue_former', 'kinematics_fatigue', 'pretrain_all'}  # tests/evaluation, training/test_pretrain.py
+# tests/evaluation, tests/training/test_pretrain.py
+ELSEWHERE = {'ablate', 'fatigue_former', 'few_subjects', 'kinematics_fatigue', 'pretrain_all'}
 MIXTURE = 'myo_armband+uci_emg/distinct+ninapro/db1+ninapro/db2'
 MIXED = {'prepare', 'vq', 'masked'}  # the configs that take several sets
 VARIANTS = [None, 'ninapro/db1', 'hyser/pr_dynamic,channels=12'] + [
