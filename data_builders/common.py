@@ -162,7 +162,7 @@ class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     if message and self._require_published:
       raise ValueError(f'{where}: {message} (cut short? --raw takes a part of a set)')
     if message:
-      logging.warning('%s: %s', where, message)
+      logging.warning('%s: %s', self.name, message)
     return bool(self.PUBLISHED_SHA256) and not message
 
   def _shard_iterators_per_split(self, dl_manager):

@@ -53,7 +53,7 @@ def read_table(path: str) -> None:
 
 
 def read_commas(path: str) -> None:
-  np.loadtxt(path, delimiter=',', dtype=np.int16)
+  np.fromstring(pathlib.Path(path).read_bytes().replace(b'\n', b','), np.int64, sep=',')
 
 
 def read_dat(path: str) -> None:
@@ -154,6 +154,11 @@ def high_water_mb() -> float:
   return round(int(line.split()[1]) * 1024 / 1e6, 1)
 
 
+def commit() -> str:
+  command = ['git', 'rev-parse', '--short', 'HEAD']
+  return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__,
                                    formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -169,7 +174,8 @@ def main() -> None:
     return
   result = {'benchmark': 'builders', 'cores': os.cpu_count(), 'python': platform.python_version(),
             'numpy': np.__version__, 'load_average': round(os.getloadavg()[0], 2),
-            'repeats': args.repeats, 'target_share_of_reading': TARGET, 'sets': [], 'big': []}
+            'commit': commit(), 'repeats': args.repeats, 'target_share_of_reading': TARGET,
+            'sets': [], 'big': []}
   for name in args.sets:
     with tempfile.TemporaryDirectory() as folder:
       result['sets'].append(measure(name, args.raw / RAW[name], pathlib.Path(folder),
