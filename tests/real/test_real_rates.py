@@ -1,4 +1,4 @@
-"""The same real recording at 200, 1000 and 2000 Hz has the same codes, by a codebook of pre-training subjects.
+"""The same real recording at 200, 1000 and 2000 Hz has the same codes, by pre-training subjects' codebook.
 
 MyoArmband is native at 200 Hz, 3DC at 1000, GRABMyo at 2048 Hz. Every version says that its band ends at
 0.9 of the lowest Nyquist frequency on its way: bins that one version hears and another does not
