@@ -3,8 +3,9 @@
     aemg results --store=tests/benchmarks/results/X.json --workdir=W    adds W's rows to the JSON
     aemg results --store=tests/benchmarks/results/X.json --write=README.md
 
-A table stands between a line `<!-- RESULTS -->`, `<!-- DELAYS -->`, `<!-- CURVE -->` or `<!-- ABLATION -->`
-and the next line that is no part of a table. A README without the marker of something that the JSON holds keeps it out.
+A table stands between a line `<!-- RESULTS -->`, `<!-- FEW_SUBJECTS -->`, `<!-- DELAYS -->`, `<!-- CURVE -->` or
+`<!-- ABLATION -->` and the next line that is no part of a table. A README without the marker of something that the JSON
+holds keeps it out.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import Any
 
 from absl import logging
 
-from aemg_jax.evaluation import results
+from aemg_jax.evaluation import few_subjects, results
 
 _PARTS = {'rows': 'results.json', 'curve': 'calibration_curve.json'}
 _KEYS = ('protocol', 'method')
@@ -77,8 +78,12 @@ def write_json(path: str | os.PathLike, value: Mapping[str, Any]) -> None:
 def tables(stored: Mapping[str, Any]) -> dict[str, str]:
   """{marker: Markdown table} of all that the JSON holds."""
   found = {}
-  if stored.get('rows'):
-    found['RESULTS'] = results.markdown_table(stored['rows'])
+  few = [row for row in stored.get('rows', ()) if row['protocol'].startswith(few_subjects.PREFIX)]
+  whole = [row for row in stored.get('rows', ()) if row not in few]
+  if whole:
+    found['RESULTS'] = results.markdown_table(whole)
+  if few:
+    found['FEW_SUBJECTS'] = few_subjects_table(few)
   if any('delays' in row for row in stored.get('rows', ())):
     found['DELAYS'] = delay_table(stored['rows'])
   if stored.get('curve'):
@@ -98,6 +103,20 @@ def curve_table(rows: Sequence[Mapping[str, Any]]) -> str:
     mean = {row['seconds']: row['mean'] for row in rows if row['method'] == method}
     cells = [f'{100 * mean[s]["repetition"]:.1f} / {100 * mean[s]["window"]:.1f}' if s in mean else '-'
              for s in seconds]
+    lines.append(f'| {method} | ' + ' | '.join(cells) + ' |')
+  return '\n'.join(lines) + '\n'
+
+
+def few_subjects_table(rows: Sequence[Mapping[str, Any]]) -> str:
+  """Repetition / window accuracy in % with the interval of the former, a line a method, a column a number of people."""
+  numbers = sorted({int(row['protocol'].removeprefix(few_subjects.PREFIX)) for row in rows})
+  lines = ['| ' + ' | '.join(['labelled people', *map(str, numbers)]) + ' |', '|---' * (len(numbers) + 1) + '|']
+  for method in dict.fromkeys(row['method'] for row in rows):
+    cells = []
+    for number in numbers:
+      row = next((r for r in rows if (r['method'], r['protocol']) == (method, f'{few_subjects.PREFIX}{number}')), None)
+      cells.append('-' if row is None else '{:.1f} [{:.1f}, {:.1f}] / {:.1f}'.format(
+          *(100 * x for x in (row['mean']['repetition'], *row['ci95']['repetition'], row['mean']['window']))))
     lines.append(f'| {method} | ' + ' | '.join(cells) + ' |')
   return '\n'.join(lines) + '\n'
 

@@ -50,6 +50,17 @@ def test_a_runs_rows_replace_their_own_and_keep_their_place(tmp_path):
     published.add(store, tmp_path)
 
 
+def test_few_labelled_people_are_a_table_of_their_own():
+  """Catches: their rows in the table of protocols, numbers sorted as text, a missing one shifting the rest."""
+  few = [ROW | {'protocol': f'subjects-{n}', 'method': m} for n, m in ((10, 'a'), (2, 'a'), (10, 'b'))]
+  made = published.tables({'labels': [], 'rows': [ROW, *few]})
+  assert 'subjects-' not in made['RESULTS']
+  first, _, a, b = made['FEW_SUBJECTS'].splitlines()
+  assert first == '| labelled people | 2 | 10 |'
+  assert a == '| a | 50.0 [40.0, 60.0] / 25.0 | 50.0 [40.0, 60.0] / 25.0 |'
+  assert b == '| b | - | 50.0 [40.0, 60.0] / 25.0 |'
+
+
 def test_delays_are_a_table_of_their_own():
   """Catches: a delay that could not be measured taken for 0, points of one delay in another's column."""
   point = lambda ms, value: {'delay_ms': ms, 'mean': {'all': 0.1, 'same_times': value}}
