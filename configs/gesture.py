@@ -128,4 +128,6 @@ def get_config(variant=None):
       protocols=[p for p in _protocols(data) if not paper or p['kind'] in ('loso', 'cross')],
       baselines=() if paper else LDA,
       networks=_paper_methods(c) if paper else _default_methods(c),
+      # below 260 ms name methods: --config.delays.short="('lda-features',)" fits each length anew
+      delays=dict(ms=(100, 150, 200, 260, 300, 500, 750, 1000), short=()),
       seeds=(0,), probe_protocol='loso', synthetic=data['synthetic']))
