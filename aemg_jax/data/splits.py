@@ -100,13 +100,13 @@ def whole_rows(segments: Segments, subjects: Sequence[str],
       for i in np.flatnonzero(wanted))
 
 
-def loso(segments: Segments, subjects: Sequence[str],
-         test_sessions: Sequence[str] = ()) -> tuple[Fold, ...]:
-  """One fold per subject: the others train with all they have, the subject is tested."""
+def loso(segments: Segments, subjects: Sequence[str], test_sessions: Sequence[str] = (),
+         more: Sequence[str] = ()) -> tuple[Fold, ...]:
+  """One fold per subject: the others, and `more` who are not tested, train with all they have."""
   return tuple(
       check_fold(segments, Fold(
           name=subject,
-          train=whole_rows(segments, [s for s in subjects if s != subject]),
+          train=whole_rows(segments, [s for s in (*subjects, *more) if s != subject]),
           calibration=(),
           test=whole_rows(segments, [subject], test_sessions))) for subject in subjects)
 

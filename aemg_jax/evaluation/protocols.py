@@ -28,7 +28,7 @@ class ProtocolConfig:
     kind: of PROTOCOLS, or 'table'.
     name: in tables and file names; empty is made from the kind and the fraction.
     subjects: who is tested.
-    train_subjects: `cross` only: who trains.
+    train_subjects: `cross`: who trains; `loso`: who trains in every fold beside the others, never tested.
     calibration_sessions: `within` and `few_shot`: the target's labelled sessions in time order.
     test_sessions: tested sessions; empty is all.
     fraction: `few_shot`: share of the target's seconds; 0 is the first cycle.
@@ -64,6 +64,8 @@ class ProtocolConfig:
     """Name of the protocol in tables and file names."""
     if self.name:
       return self.name
+    if self.kind == 'loso' and self.train_subjects:
+      return 'loso-more-people'
     if self.kind == 'few_shot':
       return f'few_shot-{100 * self.fraction:g}pct' if self.fraction else 'few_shot-first_cycle'
     return self.kind
@@ -80,7 +82,7 @@ class ProtocolConfig:
 
 _USED_BY = {
     'subjects': ('loso', 'groups_out', 'within', 'cross', 'few_shot'),
-    'train_subjects': ('cross',),
+    'train_subjects': ('cross', 'loso'),
     'calibration_sessions': ('within', 'few_shot'),
     'test_sessions': ('loso', 'within', 'cross', 'few_shot'),
     'fraction': ('few_shot',),
@@ -93,8 +95,22 @@ def _subjects(segments: splits.Segments, config: ProtocolConfig) -> tuple[str, .
   return splits.select_subjects(segments, config.subjects, 'ProtocolConfig.subjects')
 
 
+def _apart(segments: splits.Segments, config: ProtocolConfig) -> tuple[tuple[str, ...], tuple[str, ...]]:
+  """train_subjects, and subjects or else all the others."""
+  train = splits.select_subjects(segments, config.train_subjects, 'ProtocolConfig.train_subjects')
+  if not config.subjects:
+    return train, tuple(s for s in _subjects(segments, config) if s not in train)
+  both = set(train) & set(_subjects(segments, config))
+  if both:
+    raise ValueError(f'ProtocolConfig.train_subjects: {min(both)!r} is one of the subjects that are tested')
+  return train, _subjects(segments, config)
+
+
 def _loso(segments, config):
-  return splits.loso(segments, _subjects(segments, config), config.test_sessions)
+  if not config.train_subjects:
+    return splits.loso(segments, _subjects(segments, config), config.test_sessions)
+  more, tested = _apart(segments, config)
+  return splits.loso(segments, tested, config.test_sessions, more)
 
 
 def _groups_out(segments, config):
@@ -109,11 +125,7 @@ def _within(segments, config):
 def _cross(segments, config):
   if not config.train_subjects:
     raise ValueError('ProtocolConfig.train_subjects: empty, expected the part that trains')
-  train = splits.select_subjects(segments, config.train_subjects, 'ProtocolConfig.train_subjects')
-  if config.subjects:
-    test = _subjects(segments, config)
-  else:
-    test = [s for s in _subjects(segments, config) if s not in train]
+  train, test = _apart(segments, config)
   return splits.cross(segments, train, test, config.test_sessions)
 
 

@@ -22,6 +22,11 @@ def test_each_kind_makes_its_folds():
   # Catches a kind wired to another one's function, and fields that are not passed on.
   segments, folds = _folds(kind='loso', subjects=('s0', 's2'))
   assert folds == splits.loso(segments, ('s0', 's2'))
+  segments, folds = _folds(kind='loso', train_subjects=('s1', 's3'))
+  people = lambda rows: {str(segments['subject'][row.segment]) for row in rows}
+  assert [(people(f.test), people(f.train)) for f in folds] == [
+      ({'s0'}, {'s1', 's2', 's3'}), ({'s2'}, {'s0', 's1', 's3'})]
+  assert protocols.ProtocolConfig(kind='loso', train_subjects=('s1',)).title == 'loso-more-people'
   segments, folds = _folds(kind='within', **TARGET)
   assert folds == splits.within(segments, tiny_table.SUBJECTS, ('cal',), ('test',))
   segments, folds = _folds(kind='cross', train_subjects=('s1',))
@@ -35,7 +40,7 @@ def test_each_kind_makes_its_folds():
 @pytest.mark.parametrize('fields, message', [
     ({'kind': 'los'}, "kind: got 'los', expected one of"),
     ({'kind': 'loso', 'fraction': 0.1}, "fraction: got 0.1, which 'loso' does not use"),
-    ({'kind': 'loso', 'train_subjects': ('s1',)}, 'train_subjects'),
+    ({'kind': 'within', 'train_subjects': ('s1',)}, 'train_subjects'),
     ({'kind': 'within', 'test_sessions': ('test',)}, 'calibration_sessions: empty'),
     ({'kind': 'few_shot', 'fraction': 5.0} | TARGET, 'fraction: got 5.0'),
 ])
@@ -55,6 +60,9 @@ def test_a_config_section_becomes_the_dataclass():
     _folds(kind='loso', subjects=('s9',))
   with pytest.raises(ValueError, match='train_subjects: empty'):
     _folds(kind='cross')
+  for kind in ('cross', 'loso'):
+    with pytest.raises(ValueError, match="train_subjects: 's1' is one of the subjects that are tested"):
+      _folds(kind=kind, subjects=('s0', 's1'), train_subjects=('s1',))
 
 
 def test_titles_and_the_uses_target_column():
