@@ -11,6 +11,7 @@ from configs import common
 LDA = ('lda-hudgins', 'lda-hudgins-standardised', 'lda-log-hudgins', 'lda-ls4', 'lda-features',
        'lda-features-centred')
 FEATURES = ('log_hudgins', 'log_bands', 'log_covariance')  # of METHOD 5.6
+MORE = 'loso-more-people'  # who pre-trained gives labels too
 AUGMENT = dict(gain=0.4, noise=0.3, channel_dropout=0.2, single_slot=0.5, random_length=True)
 
 
@@ -48,7 +49,8 @@ def _default_methods(c):
       *_by_slots(c, cycle),
       *_self_trained(c, cycle),
       dict(name='random-encoder-lda', network=transformer(c, **frozen), protocols=('loso', 'cross')),
-      dict(name='pretrained-lda', network=transformer(c, start='checkpoint', **frozen)),
+      dict(name='pretrained-lda', network=transformer(c, start='checkpoint', **frozen),
+           protocols=('loso', 'within', 'cross', 'few_shot-1pct', few, cycle)),
       dict(name='pretrained-fine-tuned', network=transformer(c, start='checkpoint', steps=short, **session),
            protocols=('loso',)),
       dict(name='pretrained-fine-tuned', network=transformer(c, start='checkpoint', steps=shorter, **session),
@@ -67,7 +69,7 @@ def _by_slots(c, few_shot):
   session = dict(view='session', centre='session')
   slots = dict(steps=c['data']['steps']['gesture'] // 3, batch_size=32, slot_share=1.0, tune='all_then_lda',
                augment=AUGMENT | dict(single_slot=0.0, random_length=False))
-  rows = [dict(name='transformer-slots', network=transformer(c, **slots), protocols=('loso',)),
+  rows = [dict(name='transformer-slots', network=transformer(c, **slots), protocols=('loso', MORE)),
           dict(name='transformer-slots-centred', network=transformer(c, **slots, **session), protocols=('loso',))]
   if c['data']['ring']:
     rows.append(dict(name='transformer-slots-aligned', network=transformer(c, align=True, **slots, **session),
@@ -84,7 +86,7 @@ def _self_trained(c, few_shot):
   base = dict(view='session', centre='session', align=c['data']['ring'], tune='lda', reads='none',
               features=FEATURES, augment={})
   name = 'features-aligned' if c['data']['ring'] else 'features'
-  protocols = ('loso', few_shot) if c['data']['calibration'] else ('loso',)
+  protocols = ('loso', MORE, few_shot) if c['data']['calibration'] else ('loso',)
   return [dict(name=name, network=transformer(c, **base), protocols=protocols),
           dict(name=f'{name}-self-trained', network=transformer(c, self_training=dict(rounds=3, share=0.6), **base),
                protocols=protocols)]
@@ -110,6 +112,7 @@ def _protocols(data):
     return [dict(kind='loso', **subjects)]
   return [
       dict(kind='loso', **subjects),
+      dict(kind='loso', train_subjects=data['pretraining'], **subjects),
       dict(kind='within', calibration_sessions=data['calibration'], test_sessions=data['test'], **subjects),
       dict(kind='cross', train_subjects=data['pretraining'], **subjects),
       few | dict(fraction=0.01), few | dict(fraction=0.05), few | dict(fraction=0.0),
