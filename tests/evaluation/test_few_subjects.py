@@ -85,6 +85,7 @@ def test_the_config_parses():
     few_config.get_config('uci_emg')
 
 
+@pytest.mark.heavy
 def test_people_outside_the_comparison_stay_outside(tmp_path):
   """Catches: a frame or a pool made of people who are tested."""
   with pytest.raises(ValueError, match="frame_subjects: 's1' is compared"):

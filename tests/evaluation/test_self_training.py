@@ -131,6 +131,7 @@ def test_copies_train_and_are_not_tested():
   np.testing.assert_allclose(found(fold.test, centre).window_log_prob, np.maximum(want, -80), rtol=1e-6)
 
 
+@pytest.mark.heavy
 def test_the_tested_person_is_no_pool():
   """Catches: unlabelled test data in a row that is not called transductive."""
   method = _method(self_training=SelfTraining(2, 0.6, ('s2',)), view='fixed', centre='training')
