@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from absl import logging
 import numpy as np
+from scipy import optimize
 
 
 class Head(NamedTuple):
@@ -25,10 +26,13 @@ class SelfTraining:
     rounds: how often the head labels and is fitted again; 0 is never.
     share: of the weight of all windows of a fit, that of the unlabelled ones.
     subjects: whose recordings, names or prefixes; empty is the tested people's own (transductive).
+    balanced: their repetitions are known to hold every label equally often, and are labelled so: an assumption
+      about the wearer's session, which true use seldom grants.
   """
   rounds: int = 0
   share: float = 0.6
   subjects: tuple[str, ...] = ()
+  balanced: bool = False
 
   def __post_init__(self):
     if self.rounds < 0:
@@ -61,7 +65,9 @@ def fit(fit_head: Callable[[np.ndarray, np.ndarray], Head], vector_wd: np.ndarra
   _, segment_u = np.unique(segment_u, return_inverse=True)
   before_u = None
   for done in range(config.rounds):
-    label_u = head.classes[_pooled(head.log_prob(vector_ud), segment_u).argmax(1)][segment_u]
+    pooled_rk = _pooled(head.log_prob(vector_ud), segment_u)
+    best_r = _equally_often(pooled_rk) if config.balanced else pooled_rk.argmax(1)
+    label_u = head.classes[best_r][segment_u]
     if before_u is not None and np.array_equal(label_u, before_u):
       logging.info('self-training: the labels stayed after %d rounds', done)
       break
@@ -82,3 +88,11 @@ def _pooled(log_prob_uk: np.ndarray, segment_u: np.ndarray) -> np.ndarray:
   pooled_rk = np.zeros((segment_u.max() + 1, log_prob_uk.shape[1]))
   np.add.at(pooled_rk, segment_u, log_prob_uk)
   return pooled_rk
+
+
+def _equally_often(pooled_rk: np.ndarray) -> np.ndarray:
+  """[R] class of each repetition, the most probable labelling in which each class occurs R / K times, rounded."""
+  places = -(-len(pooled_rk) // pooled_rk.shape[1])
+  row_r, place_r = optimize.linear_sum_assignment(np.repeat(pooled_rk, places, axis=1), maximize=True)
+  assert np.array_equal(row_r, np.arange(len(pooled_rk)))
+  return place_r // places

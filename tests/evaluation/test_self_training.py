@@ -51,6 +51,24 @@ def test_copies_of_unlabelled_windows_train_too():
   np.testing.assert_array_equal(last_v[-n:], truth_u)
 
 
+def test_labels_occur_equally_often_where_they_are_known_to():
+  """Catches: two gestures that share a label for ever, a label without repetitions, a wrong count."""
+  rng = np.random.default_rng(3)
+  label_w = np.repeat([0, 1, 2], 100)
+  place_kd = np.array([[0.0, 0], [4, 0], [8, 0]])
+  vector_wd = place_kd[label_w] + rng.normal(size=(300, 2))
+  truth_r = np.tile([0, 1, 2], 5)
+  segment_u, truth_u = np.repeat(np.arange(15), 20), np.repeat(truth_r, 20)
+  moved_kd = place_kd + np.array([[0.0, 3], [3, 0], [0, 3]])  # the second now lies where the third was
+  vector_ud = moved_kd[truth_u] + rng.normal(size=(300, 2))
+  right = lambda config: (lambda head: (head.log_prob(vector_ud).argmax(1) == truth_u).mean())(
+      self_training.fit(LDA, vector_wd, label_w, vector_ud, segment_u, config))
+  assert right(SelfTraining(5)) < 0.75
+  assert right(SelfTraining(5, balanced=True)) > 0.95
+  fourteen = self_training._equally_often(rng.normal(size=(14, 3)))
+  assert sorted(np.bincount(fourteen)) == [4, 5, 5]
+
+
 def test_rounds_are_fits_and_end_when_labels_stay():
   """Catches: a round too many or too few, labels of the first head kept for ever, no end."""
   vector_wd, label_w, vector_ud, segment_u, _ = _shifted()
