@@ -53,7 +53,7 @@ class WithShort:
 
   def __init__(self, method: Any, short_samples: Sequence[int]):
     self.transductive, self.found = method.transductive, {n: {} for n in short_samples}
-    self._method = method
+    self._method, self.assumes = method, getattr(method, 'assumes', '')
 
   def predict(self, data: Any, fold: splits.Fold, seed: int) -> Predictions:
     """As the method's own; see `protocols.Method`."""

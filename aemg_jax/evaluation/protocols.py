@@ -153,9 +153,9 @@ def make_folds(segments: splits.Segments, config: ProtocolConfig) -> tuple[split
   return PROTOCOLS[config.kind](segments, config)
 
 
-def uses_target(labelled: str, transductive: bool) -> str:
-  """The uses_target column: 'none', 'unlabelled', 'labelled 5 %', 'labelled 5 % + unlabelled'."""
-  parts = [labelled] * bool(labelled) + ['unlabelled'] * transductive
+def uses_target(labelled: str, transductive: bool, assumes: str = '') -> str:
+  """The uses_target column: 'none', 'unlabelled', 'labelled 5 %', 'labelled 5 % + unlabelled', and what is assumed."""
+  parts = [labelled] * bool(labelled) + ['unlabelled'] * transductive + [assumes] * bool(assumes)
   return ' + '.join(parts) or 'none'
 
 
@@ -201,7 +201,7 @@ def evaluate(name: str, method: Method, data: Any, segments: splits.Segments, n_
   transductive = method.transductive or getattr(data, 'scale_of_everybody', False)
   row = results.result_row(
       by_seed, segments, n_labels, method=name, protocol=protocol.title,
-      uses_target=uses_target(labelled, transductive), transductive=transductive,
+      uses_target=uses_target(labelled, transductive, getattr(method, 'assumes', '')), transductive=transductive,
       split_hash=splits.split_hash(folds), checkpoint_hash=checkpoint_hash, config=dict(config),
       wall_s=time.monotonic() - begin_s)
   return row, by_seed

@@ -136,6 +136,11 @@ class TransferMethod:
     """Uses unlabelled data of the tested session."""
     return self.centre == 'session' or self.view == 'session' or self.self_training.transductive
 
+  @property
+  def assumes(self) -> str:
+    """What is taken to be known of the tested session's labels, for tables."""
+    return 'equal counts' if self.self_training.transductive and self.self_training.balanced else ''
+
   def predict(self, data: TransferData, fold: splits.Fold, seed: int) -> Predictions:
     """Trains for the fold and predicts its test rows."""
     return self.predict_lengths(data, fold, seed, ())[0]

@@ -72,6 +72,7 @@ def test_titles_and_the_uses_target_column():
   assert [title[kind].title for kind in title] == ['loso', 'within', 'few_shot-first_cycle']
   assert protocols.uses_target(title['loso'].labelled_target, False) == 'none'
   assert protocols.uses_target(title['loso'].labelled_target, True) == 'unlabelled'
+  assert protocols.uses_target('', True, 'equal counts') == 'unlabelled + equal counts'
   assert protocols.uses_target(title['within'].labelled_target, False) == 'labelled cal'
   assert protocols.uses_target(
       title['few_shot'].labelled_target, True) == 'labelled first cycle + unlabelled'

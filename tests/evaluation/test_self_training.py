@@ -59,12 +59,12 @@ def test_labels_occur_equally_often_where_they_are_known_to():
   vector_wd = place_kd[label_w] + rng.normal(size=(300, 2))
   truth_r = np.tile([0, 1, 2], 5)
   segment_u, truth_u = np.repeat(np.arange(15), 20), np.repeat(truth_r, 20)
-  moved_kd = place_kd + np.array([[0.0, 3], [3, 0], [0, 3]])  # the second now lies where the third was
+  moved_kd = place_kd + np.array([[0.0, 3], [3, 0], [0, 6]])  # the second now lies where the third was
   vector_ud = moved_kd[truth_u] + rng.normal(size=(300, 2))
   right = lambda config: (lambda head: (head.log_prob(vector_ud).argmax(1) == truth_u).mean())(
       self_training.fit(LDA, vector_wd, label_w, vector_ud, segment_u, config))
-  assert right(SelfTraining(5)) < 0.75
-  assert right(SelfTraining(5, balanced=True)) > 0.95
+  assert right(SelfTraining(5, 0.9)) < 0.75
+  assert right(SelfTraining(5, 0.9, balanced=True)) > 0.95
   fourteen = self_training._equally_often(rng.normal(size=(14, 3)))
   assert sorted(np.bincount(fourteen)) == [4, 5, 5]
 
@@ -156,7 +156,10 @@ def test_the_tested_person_is_no_pool():
   assert not method.transductive
   with pytest.raises(ValueError, match="SelfTraining.subjects: 's2' is tested in fold"):
     method.predict(TransferData({'fixed': tiny_set.prepared()}, None), _fold(), 0)
-  assert dataclasses.replace(method, self_training=SelfTraining(1)).transductive
+  own = dataclasses.replace(method, self_training=SelfTraining(1))
+  assert own.transductive and not own.assumes
+  balanced = dataclasses.replace(method, self_training=SelfTraining(1, balanced=True))
+  assert balanced.assumes == 'equal counts'
 
 
 @pytest.mark.parametrize('changes, message', [
