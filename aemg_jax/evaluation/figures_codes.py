@@ -17,7 +17,7 @@ FAMILY_COLOURS = {
     'quiet': style.GREY, 'weak': style.SKY, 'strong': style.BLUE, 'onset': style.GREEN, 'offset': style.PINK,
     'burst': style.RED, 'rising': style.ORANGE, 'falling': '#8C6D1F'}
 _COLUMNS = 5
-_LEAST_WORDS = 10  # of a gesture whose mean spectrum is drawn
+_LEAST_WORDS = 5  # of a gesture whose mean spectrum is drawn
 
 
 def families(data: Arrays) -> bytes:

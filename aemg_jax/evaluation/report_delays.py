@@ -8,6 +8,8 @@ from aemg_jax.evaluation.figures_results import names_of
 from aemg_jax.evaluation.report_inputs import Row
 from aemg_jax.evaluation.report_page import Block, Picture, Section, Table, Text, slug
 
+_MOST_BANDS = 4  # more lie on each other
+
 
 def delay_sections(rows: Sequence[Row], n_labels: int) -> list[Section]:
   """One section with a picture for each protocol and a table; [] where no row has delays."""
@@ -25,8 +27,8 @@ def delay_sections(rows: Sequence[Row], n_labels: int) -> list[Section]:
         picture([row for row in rows if row.protocol == protocol], n_labels), f'delays-{i}-{slug(protocol)}',
         f'{protocol}: accuracy of decisions by delay. Left: at the same times for every delay, when the '
         'longest has passed: what waiting gains. Right: all decisions, so short delays answer for the '
-        'beginning of the contraction too. Bands: 95 % interval over subjects; hollow: transductive; '
-        'dashed: chance.'))
+        'beginning of the contraction too. Bands, where methods are few: 95 % interval over '
+        f'subjects; hollow: transductive; dashed, if in sight: chance, {100 / n_labels:.1f} %.'))
   return [Section('Decision delay', (*blocks, table(rows)))]
 
 
@@ -35,6 +37,10 @@ def picture(rows: Sequence[Row], n_labels: int) -> bytes:
   names = names_of(rows)
   looks = style.method_styles(names)
   delays = sorted({ms for row in rows for ms in row.delays})
+  banded = len(rows) <= _MOST_BANDS
+  values = [delay.ci95[s][0] if banded else delay.mean[s]
+            for row in rows for delay in row.delays.values() for s in delay.mean]
+  lowest = 100 * min(values, default=0.0)
 
   def draw(figure):
     panels = figure.subplots(1, 2, sharey=True)
@@ -44,13 +50,15 @@ def picture(rows: Sequence[Row], n_labels: int) -> bytes:
         axes.plot(known, [100 * row.delays[ms].mean[score] for ms in known], label=style.name(name, 40),
                   markersize=5, linewidth=1.6, **looks[name],
                   markerfacecolor='white' if row.transductive else looks[name]['color'])
-        axes.fill_between(known, *([100 * row.delays[ms].ci95[score][i] for ms in known] for i in (0, 1)),
-                          color=looks[name]['color'], alpha=0.07, linewidth=0)
+        if banded:
+          axes.fill_between(known, *([100 * row.delays[ms].ci95[score][i] for ms in known] for i in (0, 1)),
+                            color=looks[name]['color'], alpha=0.07, linewidth=0)
       axes.axhline(100 / n_labels, color=style.GREY, linestyle='--', linewidth=1.2)
       axes.set_xscale('log')
       axes.set_xticks(delays, [f'{ms:g}' for ms in delays])
       axes.minorticks_off()
       axes.set(title=f'Accuracy {said}', xlabel='delay (ms)')
+      axes.set_ylim(max(0, lowest - 3), 101)
       axes.grid(True)
     panels[0].set_ylabel('accuracy (%)')
     handles, said = panels[0].get_legend_handles_labels()
