@@ -80,13 +80,19 @@ def place(frame: Frame, words: Words, worn: montage.Montage) -> placement.Placem
   return placement.place(frame.model, windows)
 
 
+def wanted(least: float) -> str:
+  """The least confidence at which wearers are turned, in words."""
+  return (f'expected at least {least:.3g}' if least < placement.NEVER else
+          'and none was right often enough among the training wearers')
+
+
 def in_words(frame: Frame, placed: placement.Placement | None) -> str:
   """One line for the log."""
   if placed is None:
     return 'not aligned: its montage is not the one that the model was aligned for'
   confidence = f'confidence {placed.confidence:.3g}'
   if placed.refused:
-    return (f'not aligned: {confidence}, expected at least {float(frame.model.least_confidence):.3g}; taken '
-            'as worn the way most of the training wearers do')
+    least = wanted(float(frame.model.least_confidence))
+    return f'not aligned: {confidence}, {least}; taken as worn the way most of the training wearers do'
   order = ' '.join('-' if c == montage.ABSENT else str(c + 1) for c in frame.model.perm_gc[placed.element])
   return f'aligned ({confidence}): electrodes in the order {order}'

@@ -40,8 +40,8 @@ def _plain(extra: Any) -> Any:
 def _alignment(found: dict[str, Any] | None) -> str:
   if found is None:
     return 'none: electrodes are taken in the order of the recording.'
-  each = [f'of {name}, fitted on {about["wearers"]} people ({about["ways_to_wear"]} ways to wear it), used '
-          f'from a confidence of {about["least_confidence"]:g}' for name, about in found.items()]
+  each = [f'of {name}, fitted on {about["wearers"]} people ({about["ways_to_wear"]} ways to wear it), '
+          f'confidence {frames.wanted(about["least_confidence"])}' for name, about in found.items()]
   return '; '.join(each) + '. A new wearer is turned from unlabelled data.'
 
 

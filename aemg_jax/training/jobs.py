@@ -169,8 +169,9 @@ def _aligned(prepared: cache.Prepared, name: str, centre: batches.Centre, rows: 
     logging.warning('train: %s is not aligned: its montages do not turn, differ, or have no labels', name)
   else:
     element_s = centre.frame.model.element_s
-    logging.info('train: %s: %d of %d wearers turned', name, (element_s != centre.frame.model.usual).sum(),
-                 len(element_s))
+    logging.info('train: %s: %d of %d wearers turned; of new ones: confidence %s', name,
+                 (element_s != centre.frame.model.usual).sum(), len(element_s),
+                 frames.wanted(float(centre.frame.model.least_confidence)))
   return centre
 
 
