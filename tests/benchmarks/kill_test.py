@@ -1,10 +1,11 @@
 """kill -9 of random processes at random moments of a training job, and what is left, as JSON.
 
     python -m tests.benchmarks.kill_test --run toy-pmap --kills 50 --seed 0 [--out FILE]
+    python -m tests.benchmarks.kill_test --run job-pmap --kills 10 --steps 60 --devices 1 [--out FILE]
 
 The job is small (`vq`: the autoencoder with k-means and codebook; `toy`: a linear map with noise
-and moving sums) and so are its data, which are made up: nothing here is a result on recordings. It
-is run once without interruption; then it is started again and again, and one of its processes is
+and moving sums; `job`: `aemg train` of the masked task at size tiny on synthetic EMG) and so are its
+data, which are made up: nothing here is a result on recordings. It is run once without interruption; then it is started again and again, and one of its processes is
 killed: while it starts, while it trains, or while a checkpoint is being written. When a run has come
 to its end, its loss curve and everything it saved are compared bit by bit with the uninterrupted
 one, and the next run begins.
@@ -16,6 +17,7 @@ one, and the next run begins.
 
 import argparse
 import json
+import multiprocessing
 import os
 import pathlib
 import re
@@ -210,6 +212,12 @@ def main() -> None:
                              '--xla_llvm_disable_expensive_passes=true '
                              f'--xla_force_host_platform_device_count={args.devices}')
   rng = np.random.default_rng(args.seed)
+  if args.run.startswith('job-') and not (folder / pod_worker.MADE / 'vq').exists():
+    made = multiprocessing.get_context('fork').Process(target=pod_worker.make, args=(str(folder),))
+    made.start()  # JAX must not have begun in this process when it forks the job's
+    made.join()
+    if made.exitcode:
+      raise RuntimeError(f'{folder}: nothing to train on')
   straight = Job(args, folder / 'straight')
   straight.start()
   if straight.wait():

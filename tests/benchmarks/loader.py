@@ -1,10 +1,14 @@
-"""Sentences per second out of the loader, from memory and from ArrayRecord, as one line of JSON.
+"""Sentences per second out of the loader, from memory and from ArrayRecord, and what a train step waits.
 
-    python -m tests.benchmarks.loader [--sentences 2048] [--batches 100] [--out FILE]
+    python -m tests.benchmarks.loader [--out FILE] [--sentences 2048] [--batches 100] [--train base,large]
 
 A sentence is 128 words with 52 samples, 26 spectrum bins and the words' scalar fields, batch 64.
 The files are written to a temporary folder and read from the page cache: this measures the code,
 not a disk. `stall` is how long a step of a given length waits for its batch behind the prefetch.
+
+`train`: the masked task's own step on this machine, fed as `aemg train` with in_memory=False does, from
+prepared (synthetic) data in ArrayRecord. `stall_share` is the wait for the batch over the whole step;
+`alone` the sentences a second of the loader while nothing trains, over those that the step consumes.
 """
 
 import argparse
@@ -56,13 +60,13 @@ def write(path: str, sentences: np.ndarray) -> None:
   writer.close()
 
 
-def rate(load, batches: int) -> float:
+def rate(load, batches: int, batch_size: int = BATCH) -> float:
   """Sentences per second, after one batch to warm up."""
   load(0)
   start_s = time.perf_counter()
   for step in range(1, batches + 1):
     load(step)
-  return batches * BATCH / (time.perf_counter() - start_s)
+  return batches * batch_size / (time.perf_counter() - start_s)
 
 
 def stall_ms(load, batches: int, step_s: float) -> float:
@@ -77,11 +81,47 @@ def stall_ms(load, batches: int, step_s: float) -> float:
   return 1e3 * float(np.median(waits[1:]))
 
 
+def at_train_step(folder: str, size: str, preset: str, batch_size: int, steps: int) -> dict:
+  """Waits of `steps` real steps after one that compiles, and the loader alone."""
+  import jax
+
+  from aemg_jax.planning import plan
+  from aemg_jax.training import jobs, optim, parallel, state
+  from tests.benchmarks import made_set
+
+  job = made_set.job(size, preset, batch_size=batch_size, in_memory=False)
+  path = made_set.prepared(os.path.join(folder, preset), job)
+  job, sets = jobs.open_sets(job, [path])
+  load = loader.Loader([part.source for part in jobs.mixture(job, sets)], batch_size, seed=0)
+  task, tx = plan.planned_task(job, 8192), optim.make_tx(job.optim, job.loop.steps)
+  held = parallel.replicate(state.init_state(task, tx, jax.tree.map(lambda x: x[:1], load(0)), 0))
+  step, layout = parallel.train_step(task, tx), parallel.Pmap()
+  ahead, waits_s, whole_s = loader.Prefetch(load, steps + 1, put=layout.put_batch), [], []
+  for number in range(steps + 1):
+    start_s = time.perf_counter()
+    batch = ahead(number)
+    waits_s.append(time.perf_counter() - start_s)
+    held, scalars = step(held, batch)
+    jax.block_until_ready(scalars)
+    whole_s.append(time.perf_counter() - start_s)
+  ahead.close()
+  step_s = float(np.median(whole_s[1:]))
+  alone = rate(load, max(4, 256 // batch_size), batch_size)
+  return {'size': size, 'preset': preset, 'batch': batch_size, 'steps': steps, 'step_s': round(step_s, 4),
+          'wait_ms': round(1e3 * float(np.median(waits_s[1:])), 3),
+          'stall_share': round(sum(waits_s[1:]) / sum(whole_s[1:]), 5),
+          'consumed_sentences_per_s': round(batch_size / step_s, 2), 'alone_sentences_per_s': round(alone),
+          'alone_over_consumed': round(alone * step_s / batch_size, 1)}
+
+
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__,
                                    formatter_class=argparse.RawDescriptionHelpFormatter)
   parser.add_argument('--sentences', type=int, default=2048)
   parser.add_argument('--batches', type=int, default=100)
+  parser.add_argument('--train', default='base', help="sizes, '' for none")
+  parser.add_argument('--train_batch', type=int, default=8)
+  parser.add_argument('--train_steps', type=int, default=10)
   parser.add_argument('--out', default='')
   args = parser.parse_args()
   sentences = np.zeros(args.sentences, DTYPE)
@@ -105,7 +145,9 @@ def main() -> None:
         'memory_stall_ms_at_20_ms_steps': round(stall_ms(from_memory, 20, 0.02), 3),
         'array_record_stall_ms_at_20_ms_steps': round(stall_ms(from_files, 20, 0.02), 3),
     }
-  text = json.dumps(result)
+    result['train'] = [at_train_step(os.path.join(folder, size), size, preset, args.train_batch, args.train_steps)
+                       for size in filter(None, args.train.split(',')) for preset in ('default', 'paper')]
+  text = json.dumps(result, indent=1)
   if args.out:
     with open(args.out, 'w', encoding='utf-8') as f:
       f.write(text + '\n')

@@ -2,7 +2,8 @@
 
     bash launch/local_pod.sh 2 2 python tests/training/pod_worker.py WORKDIR --runs=vq-pmap,vq-fsdp
 
-It writes its process id into WORKDIR/pid.PROCESS, and each run into WORKDIR/TASK-LAYOUT.
+It writes its process id into WORKDIR/pid.PROCESS, and each run into WORKDIR/TASK-LAYOUT. The task `job` is the masked
+one as configs/ have it, at size tiny, on synthetic EMG that `made` has put on disk: the whole of `aemg train`.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import os
 import pathlib
 import sys
 import time
+from unittest import mock
 
 if __name__ == '__main__':
   sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
@@ -20,18 +22,45 @@ import jax  # noqa: E402
 import toy  # noqa: E402
 
 from aemg_jax.data.loader import Loader  # noqa: E402
-from aemg_jax.training import fsdp, loop, optim, processes  # noqa: E402
+from aemg_jax.training import fsdp, jobs, loop, optim, processes  # noqa: E402
 from aemg_jax.training.state import init_state  # noqa: E402
 from aemg_jax.training.tasks.vq import kmeans_start  # noqa: E402
 
 OPTIM = optim.OptimConfig(learning_rate=0.01, clip_norm=1.0, weight_decay=0.1, average_decay=0.9)
 BATCH = 16
+MADE = 'made'  # folder of what `job` trains on, beside those of the runs
+
+
+def make(folder: str) -> None:
+  """Prepared synthetic EMG and a tokeniser, for the task `job`."""
+  from tests.benchmarks import made_set
+  path = os.path.join(folder, MADE)
+  made_set.prepared(path, made_set.job('tiny', 'default'))
+  made_set.tokeniser(path, 'tiny', 'default')
+
+
+def run_job(layout: str, workdir: str, made: str, steps: int, checkpoint_every: int, pause_s: float) -> loop.Fit:
+  """`aemg train` of the masked task; each batch takes `pause_s`."""
+  from tests.benchmarks import made_set
+  at_once = Loader.__call__
+
+  def batches(self, step):
+    time.sleep(pause_s)
+    return at_once(self, step)
+
+  job = made_set.job('tiny', 'default', batch_size=BATCH, loop=dict(
+      steps=steps, log_every=1, checkpoint_every=checkpoint_every, progress=False, parallel=layout))
+  with mock.patch.object(Loader, '__call__', batches):
+    return jobs.run(job, [os.path.join(made, 'prepared')], workdir, os.path.join(made, 'vq'))
 
 
 def run(name: str, workdir: str, steps: int, checkpoint_every: int,
         pause_s: float = 0.0) -> loop.Fit:
   """Trains the task and layout of `name` ('vq-pmap') in `workdir`; each batch takes `pause_s`."""
   kind, layout = name.split('-')
+  if kind == 'job':
+    made = pathlib.Path(workdir).parent.parent / MADE
+    return run_job(layout, str(workdir), str(made), steps, checkpoint_every, pause_s)
   if kind == 'toy':
     task, feed = toy.ToyTask(noise=0.1), Loader([toy.batch(b=40)], BATCH, seed=5)
   else:
