@@ -27,6 +27,14 @@ class FittedLda(NamedTuple):
   scale_f: np.ndarray
   model: LinearDiscriminantAnalysis
 
+  def log_prob(self, feature_wf: np.ndarray) -> np.ndarray:
+    """[W, classes] log posterior. scikit-learn's own ends at log 1e-308, where all windows tie."""
+    feature_wf = (feature_wf - self.shift_f[None]) / self.scale_f[None]
+    score_wk = feature_wf @ self.model.coef_.T + self.model.intercept_[None]
+    if score_wk.shape[1] == 1:  # two classes: one score, of the second against the first
+      score_wk = np.concatenate([np.zeros_like(score_wk), score_wk], 1)
+    return special.log_softmax(score_wk, axis=1)
+
 
 @dataclasses.dataclass(frozen=True)
 class LdaBaseline:
@@ -105,9 +113,8 @@ class LdaBaseline:
     """Predicts the fold's test rows; `gather` gives the features of rows of the table."""
     rows = table.rows(fold.test, TEST_STRIDE)
     segment_w, start_w = (values[rows] for values in table.windows(TEST_STRIDE))
-    feature_wf = (gather(rows) - fitted.shift_f[None]) / fitted.scale_f[None]
     log_prob_wk = np.full((rows.size, table.n_labels), -np.inf)  # for labels that did not train
-    log_prob_wk[:, fitted.model.classes_] = _log_prob(fitted.model, feature_wf)
+    log_prob_wk[:, fitted.model.classes_] = fitted.log_prob(gather(rows))
     segment_rows = np.unique([row.segment for row in fold.test]).astype(np.int32)
     silent = np.setdiff1d(segment_rows, segment_w)
     if silent.size:
@@ -115,14 +122,6 @@ class LdaBaseline:
                        f'{table.window_samples} samples')
     return Predictions(segment_w, start_w, log_prob_wk.astype(np.float32), segment_rows,
                        pool_windows(log_prob_wk, segment_w, segment_rows, self.pool))
-
-
-def _log_prob(model: LinearDiscriminantAnalysis, feature_wf: np.ndarray) -> np.ndarray:
-  """[W, classes] log posterior. scikit-learn's own ends at log 1e-308, where all windows tie."""
-  score_wk = feature_wf @ model.coef_.T + model.intercept_[None]
-  if score_wk.shape[1] == 1:  # two classes: one score, of the second against the first
-    score_wk = np.concatenate([np.zeros_like(score_wk), score_wk], 1)
-  return special.log_softmax(score_wk, axis=1)
 
 
 def pool_windows(log_prob_wk: np.ndarray, segment_w: np.ndarray, segment_rows: np.ndarray,

@@ -22,7 +22,8 @@ import tqdm
 from aemg_jax import config as config_lib
 from aemg_jax.data import montage, splits
 from aemg_jax.data.self_calibration import SelfCalibration, first_seconds, total_s, weight
-from aemg_jax.evaluation import baselines, results
+from aemg_jax.evaluation import baselines, results, self_training
+from aemg_jax.evaluation.self_training import Head, SelfTraining
 from aemg_jax.evaluation.transfer import TransferData, TransferMethod
 from aemg_jax.evaluation.window_table import WindowTable
 
@@ -57,6 +58,7 @@ class CurveConfig:
     stream_sessions: whose repetitions in time order are the stream; empty is all, by name.
     test_sessions: tested; empty is all.
     baselines: names of `baselines.BASELINES` that centre; each without and with turned bands.
+    self_training: of those with turned bands, once more, on the stream.
     networks: trained once per fold.
   """
   seconds: tuple[float, ...] = ()
@@ -64,6 +66,7 @@ class CurveConfig:
   stream_sessions: tuple[str, ...] = ()
   test_sessions: tuple[str, ...] = ()
   baselines: tuple[str, ...] = ()
+  self_training: SelfTraining = SelfTraining()
   networks: tuple[CurveNetwork, ...] = ()
 
   def __post_init__(self):
@@ -125,32 +128,37 @@ def run(config: CurveConfig, workdir: str, data: TransferData, table: WindowTabl
   path = pathlib.Path(workdir) / CURVE_FILE
   rows = json.loads(path.read_text(encoding='utf-8'))['rows'] if path.exists() else []
   shared = {align: None for align in (False, True)}
-  for name, method, align in _methods(config):
+  for name, method, align, own in _methods(config):
     own_seeds = tuple(seeds) if isinstance(method, TransferMethod) else (0,)
     starts = checkpoint_hash if getattr(method, 'start', '') == 'checkpoint' else None
     identity = json.loads(json.dumps({
         'method': name, 'seeds': list(own_seeds), 'checkpoint_hash': starts,
         'split_hash': splits.split_hash([f.fold for f in folds]),
         'config': {'method': config_lib.as_plain(method), 'align': align, 'seconds': list(config.seconds),
-                   'stream_sessions': list(config.stream_sessions)}}))
+                   'stream_sessions': list(config.stream_sessions)}
+                  | ({'self_training': config_lib.as_plain(own)} if own.rounds else {})}))
     if any(all(row[k] == v for k, v in identity.items()) for row in rows):
       logging.info('calibration curve: %s is there already', name)
       continue
     shared[align] = shared[align] or [SelfCalibration(prepared, f.fold.train, align) for f in folds]
-    fresh = _curve(name, method, config, folds, shared[align], data, table, own_seeds, identity)
+    fresh = _curve(name, method, own, config, folds, shared[align], data, table, own_seeds, identity)
     rows = [row for row in rows if row['method'] != name] + fresh
     results.write_results(path, prepared.labels, rows)
 
 
-def _methods(config: CurveConfig) -> Iterator[tuple[str, Any, bool]]:
+def _methods(config: CurveConfig) -> Iterator[tuple[str, Any, bool, SelfTraining]]:
+  """Name, method, whether bands are turned, and how it goes on with the stream."""
   for name in config.baselines:
-    yield name, baselines.baseline(name), False
-    yield name.removesuffix('-centred') + '-aligned', baselines.baseline(name), True
+    aligned = name.removesuffix('-centred') + '-aligned'
+    yield name, baselines.baseline(name), False, SelfTraining()
+    yield aligned, baselines.baseline(name), True, SelfTraining()
+    if config.self_training.rounds:
+      yield f'{aligned}-self-trained', baselines.baseline(name), True, config.self_training
   for network in config.networks:
-    yield network.name, network.network, network.network.align
+    yield network.name, network.network, network.network.align, network.network.self_training
 
 
-def _curve(name, method, config: CurveConfig, folds, calibrations, data: TransferData, table, seeds,
+def _curve(name, method, own: SelfTraining, config: CurveConfig, folds, calibrations, data: TransferData, table, seeds,
            identity) -> list[dict[str, Any]]:
   """One result row for each length."""
   begin_s, prepared = time.monotonic(), data.views['fixed']
@@ -159,7 +167,7 @@ def _curve(name, method, config: CurveConfig, folds, calibrations, data: Transfe
   with tqdm.tqdm(total=len(folds) * len(seeds), desc=f'curve {name}', unit='fold', disable=None) as bar:
     for seed in seeds:
       for curve_fold, calibration in zip(folds, calibrations):
-        predict = _predictor(method, curve_fold, calibration, data, table, seed)
+        predict = _predictor(method, own, curve_fold, calibration, data, table, seed)
         for seconds in (*config.seconds, ALL):
           stream = curve_fold.taken(seconds)
           got = results.check(predict(stream), curve_fold.fold.test, len(prepared.labels))
@@ -172,7 +180,8 @@ def _curve(name, method, config: CurveConfig, folds, calibrations, data: Transfe
     whole = {seed: results.concatenate(parts) for seed, parts in by_seed.items()}
     row = results.result_row(
         whole, prepared.segments, len(prepared.labels), protocol=f'curve-{said.replace(" ", "")}',
-        uses_target=f'unlabelled {said}' if seconds else 'none', transductive=seconds == ALL,
+        uses_target=f'unlabelled {said}' + ' + equal counts' * own.balanced if seconds else 'none',
+        transductive=seconds == ALL,
         wall_s=(time.monotonic() - begin_s) / len(found), **identity)
     row |= {'seconds': None if seconds == ALL else seconds, 'refused': float(np.mean(refused[seconds]))}
     logging.info('calibration curve: %s, %s: repetition %.1f %%, window %.1f %%, refused %.0f %%', name, said,
@@ -181,7 +190,7 @@ def _curve(name, method, config: CurveConfig, folds, calibrations, data: Transfe
   return rows
 
 
-def _predictor(method, curve_fold: CurveFold, calibration: SelfCalibration, data: TransferData,
+def _predictor(method, own: SelfTraining, curve_fold: CurveFold, calibration: SelfCalibration, data: TransferData,
                table: WindowTable | None, seed: int):
   """Trains; the result predicts the test rows from unlabelled crops."""
   fold = curve_fold.fold
@@ -190,20 +199,20 @@ def _predictor(method, curve_fold: CurveFold, calibration: SelfCalibration, data
 
     def predict(stream):
       centre, model = calibration.of(stream, curve_fold.sessions), fitted
-      if stream and method.self_training.transductive:
-        model = fitted.adapted(stream, centre, method.self_training)
+      if stream and own.transductive:
+        model = fitted.adapted(stream, centre, own)
       return model(fold.test, centre)
 
     return predict
-  return _LdaCurve(method, table, curve_fold, calibration).predict
+  return _LdaCurve(method, own, table, curve_fold, calibration).predict
 
 
 class _LdaCurve:
   """An LDA whose training windows are centred by session and turned, as the networks' words are."""
 
-  def __init__(self, method: baselines.LdaBaseline, table: WindowTable, curve_fold: CurveFold,
-               calibration: SelfCalibration):
-    self._method, self._table, self._calibration = method, table, calibration
+  def __init__(self, method: baselines.LdaBaseline, own: SelfTraining, table: WindowTable,
+               curve_fold: CurveFold, calibration: SelfCalibration):
+    self._method, self._own, self._table, self._calibration = method, own, table, calibration
     self._fold, self._place = curve_fold.fold, calibration.worn
     rows = table.rows(self._fold.train, method.train_stride)
     segment_w = table.windows(method.train_stride)[0][rows]
@@ -217,8 +226,9 @@ class _LdaCurve:
       parts.append(mine - means[-1][None])
       order.append(np.flatnonzero(session_w == session))
     self._mean_f = np.mean(means, axis=0)
-    label_w = np.asarray(table.segments['label'])[segment_w][np.concatenate(order)]
-    self._fitted = method.fit_features(np.concatenate(parts), label_w)
+    self._label_w = np.asarray(table.segments['label'])[segment_w][np.concatenate(order)]
+    self._feature_wf = np.concatenate(parts)
+    self._fitted = method.fit_features(self._feature_wf, self._label_w)
 
   def _columns(self, element: int) -> np.ndarray:
     """Columns of the features in the frame; a turn that leaves a place empty is not for an LDA."""
@@ -232,12 +242,25 @@ class _LdaCurve:
     """The test rows, centred on the stream's mean shrunk towards the training wearers'."""
     method, table = self._method, self._table
     column_f = self._columns(self._calibration.place(stream).element)
-    mean_f = self._mean_f
+    mean_f, fitted = self._mean_f, self._fitted
     seen = table.rows(stream, method.train_stride) if stream else np.zeros(0, int)
     if seen.size:
       share = weight(total_s(stream))
-      own_f = table.gather(method.features, method.train_stride, seen)[:, column_f].mean(axis=0)
-      mean_f = share * own_f + (1 - share) * self._mean_f
+      seen_wf = table.gather(method.features, method.train_stride, seen)[:, column_f]
+      mean_f = share * seen_wf.mean(axis=0) + (1 - share) * self._mean_f
+      if self._own.rounds:
+        fitted = self._gone_on(seen_wf - mean_f[None], table.windows(method.train_stride)[0][seen])
     return method.predict_features(
-        self._fitted, table, self._fold,
+        fitted, table, self._fold,
         lambda rows: table.gather(method.features, baselines.TEST_STRIDE, rows)[:, column_f] - mean_f[None])
+
+  def _gone_on(self, feature_uf: np.ndarray, segment_u: np.ndarray) -> baselines.FittedLda:
+    """Fitted on the stream too."""
+    fits = []
+
+    def fit_head(feature_wf, label_w):
+      fits.append(self._method.fit_features(feature_wf, label_w))
+      return Head(fits[-1].model.classes_, fits[-1].log_prob)
+
+    self_training.fit(fit_head, self._feature_wf, self._label_w, feature_uf, segment_u, self._own)
+    return fits[-1]

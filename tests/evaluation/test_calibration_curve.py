@@ -10,6 +10,7 @@ from aemg_jax.data import batches, self_calibration, splits
 from aemg_jax.evaluation import (
     baselines, calibration_curve, evaluate, figure_style, report_curve, results)
 from aemg_jax.evaluation.calibration_curve import CurveConfig, CurveNetwork
+from aemg_jax.evaluation.self_training import SelfTraining
 from aemg_jax.evaluation.transfer import TransferData, TransferMethod
 from aemg_jax.signal import features
 from tests import tiny_set
@@ -132,6 +133,33 @@ def test_the_mean_is_shrunk_towards_the_training_wearers_as_written():
                              share * own[mine] + (1 - share) * prior_cf, rtol=1e-4)
   with pytest.raises(ValueError, match="data of scale 'session', expected 'fixed'"):
     self_calibration.SelfCalibration(tiny_set.prepared('session'), curve_fold.fold.train, False)
+
+
+def test_a_curve_goes_on_with_its_stream_alone(tmp_path):
+  """Catches: labels of the stream or windows of the test in the fit, a row that does not say what was assumed,
+  zero seconds that have seen something."""
+  own = SelfTraining(2, 0.5, balanced=True)
+  config = dataclasses.replace(CONFIG, seconds=(0.0, 2.0), self_training=own)
+  prepared = tiny_set.prepared()
+  table = evaluate._window_table(prepared)
+  curve_fold = calibration_curve.curve_folds(prepared.segments, config)[2]
+  calibration = self_calibration.SelfCalibration(prepared, curve_fold.fold.train, align=True)
+  method, stream = baselines.baseline('lda-features-centred'), curve_fold.taken(2.0)
+  of = lambda own, table: calibration_curve._LdaCurve(method, own, table, curve_fold, calibration)
+  plain, gone_on = of(SelfTraining(), table), of(own, table)
+  np.testing.assert_array_equal(gone_on.predict(()).window_log_prob, plain.predict(()).window_log_prob)
+  want = gone_on.predict(stream).window_log_prob
+  assert np.abs(want - plain.predict(stream).window_log_prob).max() > 1e-3
+  unread = [row.segment for row in (*curve_fold.stream, *curve_fold.fold.test)]
+  label_s = np.array(prepared.segments['label'])
+  label_s[unread] = 0
+  hidden = evaluate._window_table(dataclasses.replace(prepared, segments=prepared.segments | {'label': label_s}))
+  np.testing.assert_array_equal(of(own, hidden).predict(stream).window_log_prob, want)
+  calibration_curve.run(config, tmp_path, TransferData({'fixed': prepared}, None), table, (0,), None)
+  rows = {(row['method'], row['seconds']): row for row in evaluate._read_json(
+      tmp_path / calibration_curve.CURVE_FILE, ('labels', 'rows'))['rows']}
+  assert rows['lda-features-aligned-self-trained', 2.0]['uses_target'] == 'unlabelled 2 s + equal counts'
+  assert rows['lda-features-aligned-self-trained', 0.0]['uses_target'] == 'none'
 
 
 def test_turned_columns_are_the_features_of_turned_channels():
