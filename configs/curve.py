@@ -27,7 +27,7 @@ def get_config(variant=None):
       seeds=(0,), synthetic=synthetic,
       curve=dict(
           seconds=SECONDS[:4] if synthetic else SECONDS, baselines=('lda-features-centred',),
-          self_training=dict(rounds=3, share=0.6, balanced=True),
+          self_training=dict(rounds=3, share=0.6, balanced=True, least=4),
           subjects=data['pretraining'] if pretraining else data['evaluation'],
           networks=[dict(name='transformer-centred', network=network()),
                     dict(name='transformer-aligned', network=network(align=True))],

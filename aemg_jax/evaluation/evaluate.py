@@ -103,6 +103,7 @@ def run(config: EvaluateConfig, workdir: str, checkpoint: str = '', tokeniser: s
   Raises:
     ValueError: prepared data of another config, a checkpoint of another size, a malformed split.
   """
+  results.git_commit()  # of the code that runs, whatever is checked out while it does
   views = {v.name: cache.open_prepared(view_path(workdir, v.name), v.prepare) for v in config.views}
   first = next(iter(views.values()))
   config = _with_channels(config, first.config.sentence.max_channels)

@@ -79,7 +79,8 @@ def tables(stored: Mapping[str, Any]) -> dict[str, str]:
   """{marker: Markdown table} of all that the JSON holds."""
   found = {}
   few = [row for row in stored.get('rows', ()) if row['protocol'].startswith(few_subjects.PREFIX)]
-  whole = [row for row in stored.get('rows', ()) if row not in few]
+  place = {row['protocol']: i for i, row in reversed(list(enumerate(stored.get('rows', ()))))}
+  whole = sorted((row for row in stored.get('rows', ()) if row not in few), key=lambda row: place[row['protocol']])
   if whole:
     found['RESULTS'] = results.markdown_table(whole)
   if few:

@@ -1,5 +1,6 @@
 """What an evaluation leaves behind: predictions (NPZ), result rows (JSON) and a markdown table."""
 
+import functools
 import json
 import os
 import pathlib
@@ -123,8 +124,9 @@ def result_row(by_seed: Mapping[int, Predictions], segments: splits.Segments, n_
   }
 
 
+@functools.cache
 def git_commit() -> str:
-  """Commit of the code, '-dirty' when files differ from it, 'unknown' outside a checkout."""
+  """Commit of the code when first asked, '-dirty' when files differ from it, 'unknown' outside a checkout."""
   folder = pathlib.Path(__file__).resolve().parent
   try:
     told = [subprocess.run(('git', '-C', str(folder), *command), capture_output=True, text=True,

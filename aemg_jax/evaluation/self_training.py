@@ -28,11 +28,13 @@ class SelfTraining:
     subjects: whose recordings, names or prefixes; empty is the tested people's own (transductive).
     balanced: their repetitions are known to hold every label equally often, and are labelled so: an assumption
       about the wearer's session, which true use seldom grants.
+    least: repetitions below which nothing is learnt from them.
   """
   rounds: int = 0
   share: float = 0.6
   subjects: tuple[str, ...] = ()
   balanced: bool = False
+  least: int = 1
 
   def __post_init__(self):
     if self.rounds < 0:
@@ -59,6 +61,8 @@ def fit(fit_head: Callable[[np.ndarray, np.ndarray], Head], vector_wd: np.ndarra
     copies_ud: the unlabelled windows augmented, which train under the labels of the windows as they are.
   """
   head = fit_head(vector_wd, label_w)
+  if len(np.unique(segment_u)) < config.least:
+    return head
   of_labelled, of_unlabelled = repeats(len(vector_wd), len(vector_ud) * (1 + len(copies_ud)), config.share)
   every_ud = np.concatenate([vector_ud, *copies_ud])
   vector_vd = np.concatenate([vector_wd] * of_labelled + [every_ud] * of_unlabelled)

@@ -122,4 +122,4 @@ def test_markdown_states_what_each_row_used():
 def test_commit_is_unknown_without_git(monkeypatch):
   # Catches a run that dies where git is not installed.
   monkeypatch.setenv('PATH', '')
-  assert results.git_commit() == 'unknown'
+  assert results.git_commit.__wrapped__() == 'unknown'

@@ -72,10 +72,11 @@ def test_labels_occur_equally_often_where_they_are_known_to():
 def test_rounds_are_fits_and_end_when_labels_stay():
   """Catches: a round too many or too few, labels of the first head kept for ever, no end."""
   vector_wd, label_w, vector_ud, segment_u, _ = _shifted()
-  for rounds, want in ((0, [1]), (1, [2]), (9, [2, 3, 4])):
+  for config, want in ((SelfTraining(0), [1]), (SelfTraining(1), [2]), (SelfTraining(9), [2, 3, 4]),
+                       (SelfTraining(9, least=20), [2, 3, 4]), (SelfTraining(9, least=21), [1])):
     fits = []
     self_training.fit(lambda x, y: fits.append(y) or LDA(x, y), vector_wd, label_w, vector_ud, segment_u,
-                      SelfTraining(rounds))
+                      config)
     assert len(fits) in want
 
 
