@@ -19,10 +19,11 @@ from aemg_jax.evaluation import delays as delays_lib
 from aemg_jax.evaluation import report as report_lib
 from aemg_jax.evaluation.transfer import Pretrained, TransferData, TransferMethod
 from aemg_jax.evaluation.window_table import WindowTable
+from aemg_jax.models.sentence_encoder import EncoderConfig
 from aemg_jax.sentences import cache
 from aemg_jax.sentences.views import View, view_path
 from aemg_jax.sentences.words import with_channels
-from aemg_jax.training import checkpoints
+from aemg_jax.training import checkpoints, export_files
 
 RUN_FILE = 'run.json'
 RESULTS_FILE = 'results.json'
@@ -96,7 +97,7 @@ def run(config: EvaluateConfig, workdir: str, checkpoint: str = '', tokeniser: s
   Args:
     config: see EvaluateConfig.
     workdir: holds prepared/VIEW of `aemg prepare`.
-    checkpoint: work directory of the masked model, for networks that start from it.
+    checkpoint: work directory or export of the masked model, for networks that start from it.
     tokeniser: work directory of the VQ model, for the codebook's rows; '' leaves them out.
     split: an explicit split table in place of the config's protocols.
 
@@ -180,18 +181,21 @@ def _pretrained(checkpoint: str, config: EvaluateConfig) -> Pretrained | None:
     if wanted:
       raise ValueError('evaluate: networks start from a checkpoint, expected --checkpoint=WORKDIR')
     return None
-  meta = checkpoints.load_meta(checkpoint)
+  if export_files.is_export(checkpoint):
+    meta, params, *_ = export_files.read(checkpoint)
+  else:
+    meta, params = checkpoints.load_meta(checkpoint), checkpoints.load_params(checkpoint)
   if 'job' not in meta or 'encoder' not in meta['job']['task']['model']:
     raise ValueError(f'{checkpoint}: holds no sentence encoder, expected one that aemg train wrote')
-  stored = meta['job']['task']['model']['encoder']
+  stored = config_lib.section(EncoderConfig, meta['job']['task']['model']['encoder'], f'{checkpoint}: encoder')
   for method in wanted:
-    found = cache.difference(stored, json.loads(json.dumps(config_lib.as_plain(method.model.encoder))))
+    found = cache.difference(*(json.loads(json.dumps(config_lib.as_plain(c))) for c in (stored, method.model.encoder)))
     view = next(v for v in config.views if v.name == method.view)
     found = found or cache.difference(
         meta['job']['prepare']['word'], config_lib.as_plain(view.prepare.word), 'word')
     if found:
       raise ValueError(f'{checkpoint}: encoder of another size or kind: {found}')
-  encoder = checkpoints.load_params(checkpoint)['encoder']
+  encoder = params['encoder']
   return Pretrained(encoder, checkpoints.params_hash(encoder))
 
 

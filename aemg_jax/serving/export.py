@@ -8,8 +8,8 @@ import numpy as np
 
 from aemg_jax.data import frames
 from aemg_jax.sentences import folders
-from aemg_jax.serving import export_files, load
-from aemg_jax.training import golden
+from aemg_jax.serving import load
+from aemg_jax.training import export_files, golden
 
 _TASKS = {'VQTask': 'vector-quantised tokeniser of EMG words',
           'MaskedTask': 'sentence encoder pre-trained by predicting the codes of masked words',

@@ -24,8 +24,7 @@ from aemg_jax.models.sentence_encoder import SentenceEncoder
 from aemg_jax.records import Record
 from aemg_jax.sentences import contractions, electrodes, rectify, segments, sentence, session
 from aemg_jax.sentences.words import PrepareConfig, Words
-from aemg_jax.serving import export_files
-from aemg_jax.training import checkpoints, golden, items
+from aemg_jax.training import checkpoints, export_files, golden, items
 from aemg_jax.training.tasks import MaskedTask, SupervisedTask, VQTask
 
 TASKS = {kind.__name__: kind for kind in (VQTask, MaskedTask, SupervisedTask)}
@@ -174,7 +173,7 @@ def load_pretrained(path: str | os.PathLike) -> Pretrained:
   """
   with tempfile.TemporaryDirectory() as folder:
     local = _local(path, folder)
-    if os.path.isfile(os.path.join(local, export_files.CONFIG)):
+    if export_files.is_export(local):
       config, params, extra, proof, alignment = export_files.read(local)
     else:
       local = checkpoints.step_folder(local)

@@ -18,10 +18,10 @@ import aemg_jax
 from aemg_jax.data import batches, frames, montage
 from aemg_jax.models.vq_autoencoder import VQAutoencoder
 from aemg_jax.models import quantiser
-from aemg_jax.serving import export, export_files, load, predict
+from aemg_jax.serving import export, load, predict
 from aemg_jax.sentences import cache
 from aemg_jax.sentences.words import PrepareConfig, RectifyConfig, SentenceConfig
-from aemg_jax.training import checkpoints, items, jobs
+from aemg_jax.training import checkpoints, export_files, items, jobs
 from data_builders.synthetic_emg import generator
 from tests import tiny_runs, tiny_set
 

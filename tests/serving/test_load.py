@@ -14,8 +14,8 @@ import safetensors.numpy
 
 import aemg_jax
 from aemg_jax.data import batches
-from aemg_jax.serving import export, export_files, load
-from aemg_jax.training import checkpoints, golden, items
+from aemg_jax.serving import export, load
+from aemg_jax.training import checkpoints, export_files, golden, items
 from data_builders import build as build_lib
 from tests import tiny_runs, tiny_set
 from tests.sentences.hand_made import record

@@ -29,6 +29,11 @@ def write(folder: str, config: Mapping[str, Any], params: PyTree, extra: PyTree,
     file.write('\n')
 
 
+def is_export(folder: str) -> bool:
+  """Whether `aemg export` wrote the folder; else it is a work directory or nothing."""
+  return os.path.isfile(os.path.join(folder, CONFIG))
+
+
 def read(folder: str) -> tuple[dict[str, Any], PyTree, PyTree, PyTree, PyTree]:
   """config, params, extra, golden and alignment of an exported model.
 
