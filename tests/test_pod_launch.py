@@ -87,8 +87,8 @@ def _fake(folder, **programs):
 
 @pytest.mark.parametrize('srun, restarts, status, requeued', [
     ('exit 0', 0, 0, False), ('exit 3', 0, 3, False),
-    ('trap "exit 0" TERM; kill -TERM $PPID; sleep 5 & wait', 0, 0, True),
-    ('trap "exit 0" TERM; kill -TERM $PPID; sleep 5 & wait', 20, 0, False)])
+    ('trap "exit 0" TERM; kill -TERM $PPID; sleep 1 & wait', 0, 0, True),
+    ('trap "exit 0" TERM; kill -TERM $PPID; sleep 1 & wait', 20, 0, False)])
 def test_slurm_job_goes_on_only_after_it_was_stopped(srun, restarts, status, requeued, tmp_path):
   """Catches: a mistake that is queued again for ever, or a pre-empted run that is not."""
   script = _dry('slurm.sh', *SLURM)
@@ -122,7 +122,7 @@ def test_jobset_keeps_its_schema(options):
 
 @pytest.mark.parametrize('python, status', [
     ('[[ "$*" == "-m aemg_jax.main train"* ]]', 0), ('exit 3', 3),
-    ('trap "exit 0" TERM; kill -TERM $PPID; sleep 5 & wait', 75)])
+    ('trap "exit 0" TERM; kill -TERM $PPID; sleep 1 & wait', 75)])
 def test_a_pod_that_was_told_to_stop_does_not_count_as_finished(python, status, tmp_path):
   """Catches: a pre-empted run, which saves and exits 0, taken for one that is complete."""
   found = yaml.safe_load(_dry('jobset.sh', *JOBSET, *SLICE))

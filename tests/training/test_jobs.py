@@ -44,6 +44,7 @@ def test_a_work_directory_belongs_to_one_job():
   assert sorted(os.listdir(workdir)) == before
 
 
+@pytest.mark.heavy
 def test_the_masked_task_needs_the_tokeniser_of_its_own_words(tmp_path):
   """Catches: codes of a random tokeniser, of another preset's words, or of another model."""
   vq = tiny_runs.workdir('vq')

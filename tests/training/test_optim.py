@@ -77,6 +77,7 @@ def test_groups_have_their_own_decay_and_rate():
     _update(optim.OptimConfig(groups=(optim.GroupConfig('encodr'),)))
 
 
+@pytest.mark.heavy
 def test_lower_layers_move_less():
   """Catches: layers counted from below, an embedding at the rate of block 0, a decayed head, final norm
   or layer after the blocks, a rate that weight decay escapes."""
