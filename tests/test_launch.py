@@ -265,6 +265,18 @@ def test_quickstart_goes_through_all_steps(checkout):
   assert done.stdout.splitlines()[-1].endswith('runs/quickstart-synthetic_emg/report.html')
 
 
+def test_quickstart_from_a_checkpoint_trains_none(checkout):
+  """A pre-training that nobody uses, the checkpoint not handed on, a missing one found at the end."""
+  done = checkout.run('launch/quickstart.sh', '--checkpoint', 'gone')
+  assert done.returncode == 2 and 'no such folder' in done.stderr and not checkout.calls
+  (checkout.root.parent / 'weights').mkdir()
+  done = checkout.run('launch/quickstart.sh', '--checkpoint', 'weights')
+  assert done.returncode == 0 and '[5/5]' in done.stdout and '[6/' not in done.stdout
+  assert not [c for c in checkout.calls if 'main train' in c]
+  evaluate, = checkout.runs('main evaluate')
+  assert f'--checkpoint={checkout.root.parent}/weights' in evaluate and '--tokeniser' not in evaluate
+
+
 def test_quickstart_stops_at_a_failed_step(checkout):
   """Training on data that was not built; an exit code of 0 after a failure."""
   done = checkout.run('launch/quickstart.sh', FAIL='main prepare', FAIL_STATUS='2')
