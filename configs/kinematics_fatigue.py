@@ -7,9 +7,9 @@ Variants: [small|paper][,part=synthetic|imu|imu_baseline|own]; `own` is what you
 (python -m data_builders.build kinematics_fatigue --raw=...).
 
 small, two AMD EPYC cores that other jobs used too, 2026-11-21, code of 3ee609a, one command: 7 min 35 s (5 min
-19 s of processor time). imu_borg, over all windows: BiLSTM macro-F1 46.3 %, MAE 2.17, counted from the first 10 s
-46.8 % and 2.23; elapsed time alone 70.0 % and 0.85; majority 47.1 % and 1.93. The synthetic part is no result.
-`paper`: not yet run.
+19 s of processor time); the synthetic part alone, since then with shuffled labels on every split, 5 min 23 s.
+imu_borg, over all windows: BiLSTM macro-F1 46.3 %, MAE 2.17, counted from the first 10 s 46.8 % and 2.23; elapsed
+time alone 70.0 % and 0.85; majority 47.1 % and 1.93. The synthetic part is no result. `paper`: not yet run.
 """
 
 from ml_collections import ConfigDict
