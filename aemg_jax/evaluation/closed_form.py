@@ -169,8 +169,9 @@ class FittedHead:
     half = half_slot(self.prepared)
     segment_u, _, vector_ud = self.vectors(rows, centre, half)
     copies_ud = [self._scaled(copy(rows, centre, half)[2]) for copy in self.copies]
+    person_u = splits.column_keys(self.prepared.segments, 'subject')[segment_u]
     head = self_training.fit(self.fit_head, self.vector_wd, self.label_w, self._scaled(vector_ud), segment_u,
-                             config, copies_ud)
+                             config, copies_ud, person_u)
     return dataclasses.replace(self, head=head)
 
   def _scaled(self, vector_wd: np.ndarray) -> np.ndarray:

@@ -26,8 +26,8 @@ class SelfTraining:
     rounds: how often the head labels and is fitted again; 0 is never.
     share: of the weight of all windows of a fit, that of the unlabelled ones.
     subjects: whose recordings, names or prefixes; empty is the tested people's own (transductive).
-    balanced: their repetitions are known to hold every label equally often, and are labelled so: an assumption
-      about the wearer's session, which true use seldom grants.
+    balanced: each person's repetitions are known to hold every label equally often, and are labelled so: an
+      assumption about their sessions, which a protocol may grant and true use seldom does.
     least: repetitions below which nothing is learnt from them.
   """
   rounds: int = 0
@@ -50,7 +50,7 @@ class SelfTraining:
 
 def fit(fit_head: Callable[[np.ndarray, np.ndarray], Head], vector_wd: np.ndarray, label_w: np.ndarray,
         vector_ud: np.ndarray, segment_u: np.ndarray, config: SelfTraining,
-        copies_ud: Sequence[np.ndarray] = ()) -> Head:
+        copies_ud: Sequence[np.ndarray] = (), person_u: np.ndarray | None = None) -> Head:
   """A head of labelled windows w and of unlabelled windows u under the labels that it gives them.
 
   Args:
@@ -59,6 +59,7 @@ def fit(fit_head: Callable[[np.ndarray, np.ndarray], Head], vector_wd: np.ndarra
     vector_ud, segment_u: unlabelled, and the repetition of each.
     config: see SelfTraining. Windows are repeated whole times to come nearest to its share.
     copies_ud: the unlabelled windows augmented, which train under the labels of the windows as they are.
+    person_u: whose each unlabelled window is; None is one person's.
   """
   head = fit_head(vector_wd, label_w)
   if len(np.unique(segment_u)) < config.least:
@@ -66,11 +67,12 @@ def fit(fit_head: Callable[[np.ndarray, np.ndarray], Head], vector_wd: np.ndarra
   of_labelled, of_unlabelled = repeats(len(vector_wd), len(vector_ud) * (1 + len(copies_ud)), config.share)
   every_ud = np.concatenate([vector_ud, *copies_ud])
   vector_vd = np.concatenate([vector_wd] * of_labelled + [every_ud] * of_unlabelled)
-  _, segment_u = np.unique(segment_u, return_inverse=True)
+  _, first_r, segment_u = np.unique(segment_u, return_index=True, return_inverse=True)
+  person_r = np.zeros(len(first_r)) if person_u is None else person_u[first_r]
   before_u = None
   for done in range(config.rounds):
     pooled_rk = _pooled(head.log_prob(vector_ud), segment_u)
-    best_r = _equally_often(pooled_rk) if config.balanced else pooled_rk.argmax(1)
+    best_r = _equally_often(pooled_rk, person_r) if config.balanced else pooled_rk.argmax(1)
     label_u = head.classes[best_r][segment_u]
     if before_u is not None and np.array_equal(label_u, before_u):
       logging.info('self-training: the labels stayed after %d rounds', done)
@@ -94,9 +96,12 @@ def _pooled(log_prob_uk: np.ndarray, segment_u: np.ndarray) -> np.ndarray:
   return pooled_rk
 
 
-def _equally_often(pooled_rk: np.ndarray) -> np.ndarray:
-  """[R] class of each repetition, the most probable labelling in which each class occurs R / K times, rounded."""
-  places = -(-len(pooled_rk) // pooled_rk.shape[1])
-  row_r, place_r = optimize.linear_sum_assignment(np.repeat(pooled_rk, places, axis=1), maximize=True)
-  assert np.array_equal(row_r, np.arange(len(pooled_rk)))
-  return place_r // places
+def _equally_often(pooled_rk: np.ndarray, person_r: np.ndarray) -> np.ndarray:
+  """[R] class of each repetition, the most probable in which each occurs R / K times, rounded, for each person."""
+  best_r = np.zeros(len(pooled_rk), np.int64)
+  for person in np.unique(person_r):
+    mine_r = np.flatnonzero(person_r == person)
+    places = -(-len(mine_r) // pooled_rk.shape[1])
+    row, place = optimize.linear_sum_assignment(np.repeat(pooled_rk[mine_r], places, axis=1), maximize=True)
+    best_r[mine_r[row]] = place // places
+  return best_r

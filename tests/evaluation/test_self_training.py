@@ -65,8 +65,22 @@ def test_labels_occur_equally_often_where_they_are_known_to():
       self_training.fit(LDA, vector_wd, label_w, vector_ud, segment_u, config))
   assert right(SelfTraining(5, 0.9)) < 0.75
   assert right(SelfTraining(5, 0.9, balanced=True)) > 0.95
-  fourteen = self_training._equally_often(rng.normal(size=(14, 3)))
+  fourteen = self_training._equally_often(rng.normal(size=(14, 3)), np.zeros(14))
   assert sorted(np.bincount(fourteen)) == [4, 5, 5]
+
+
+def test_labels_occur_equally_often_for_each_person():
+  """Catches: counts over all people together, where one person's excess hides another's lack."""
+  rng = np.random.default_rng(5)
+  pooled_rk = rng.normal(size=(12, 3)) + np.repeat([[9.0, 0, 0], [0, 9, 0]], 6, axis=0)  # each person prefers one
+  person_r = np.repeat(['m', 'f'], 6)
+  label_r = self_training._equally_often(pooled_rk, person_r)
+  for person in 'mf':
+    assert np.bincount(label_r[person_r == person]).tolist() == [2, 2, 2]
+  seen = []
+  self_training.fit(lambda x, y: seen.append(y) or LDA(x, y), np.eye(3)[[0, 1, 2, 0, 1, 2]], np.tile([0, 1, 2], 2),
+                    pooled_rk, np.arange(12), SelfTraining(1, 0.5, balanced=True), (), person_r)
+  assert np.bincount(seen[-1][-12:-6]).tolist() == np.bincount(seen[-1][-6:]).tolist() == [2, 2, 2]
 
 
 def test_rounds_are_fits_and_end_when_labels_stay():
