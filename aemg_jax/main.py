@@ -29,6 +29,7 @@ _SPLIT = flags.DEFINE_string('split', '', 'explicit split table, CSV (evaluate)'
 _INPUT = flags.DEFINE_string('input', '', 'recording, NPZ (predict)')
 _BUDGET = flags.DEFINE_float('budget', 1.0, 'share of the cells that is run (ablate)')
 _STORE = flags.DEFINE_string('store', '', 'JSON of published results (results)')
+_TABLES = flags.DEFINE_string('tables', '', 'name in the markers of the tables of --store (results)')
 _WRITE = flags.DEFINE_string('write', '', 'page whose tables are made anew (results)')
 _OUTPUT = flags.DEFINE_string('output', '', 'predictions, CSV (predict); new folder (export)')
 _OUT = flags.DEFINE_string('out', '.', 'folder of the results (fatigue-video)')
@@ -120,7 +121,7 @@ def _results() -> None:
   if not _WORKDIR.value and not _WRITE.value:
     raise ValueError('results: neither --workdir nor --write, expected a run to add or a page to write')
   if _WORKDIR.value:
-    published.add(_STORE.value, _WORKDIR.value)
+    published.add(_STORE.value, _WORKDIR.value, _TABLES.value)
   if _WRITE.value:
     published.write_page(_WRITE.value, _STORE.value)
 

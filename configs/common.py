@@ -32,6 +32,14 @@ DATASETS = {
         path='myo_armband/1.0.0', channels=8, more_channels='refuse', fixed_scale=10.0, skip_gaps=False,
         ring=True, pretraining=_PRETRAINING, evaluation=_EVALUATION, calibration=('training0',),
         test=('Test0', 'Test1')),
+    # the same armband, whose counts are stored times 1e-5; 60 epochs of 30 subjects' 24 repetitions
+    'uci_emg/distinct': ANY | dict(
+        path='uci_emg/distinct', channels=8, more_channels='refuse', fixed_scale=1e-4, ring=True,
+        steps=dict(vq=600, masked=1000, gesture=675)),
+    # rest fills the gaps; 60 epochs of 9 subjects' 120 repetitions. A ring and two muscles, placed by protocol
+    'ninapro/db1': ANY | dict(
+        path='ninapro/db1', channels=10, more_channels='refuse', fixed_scale=0.1,
+        steps=dict(vq=600, masked=1000, gesture=1012)),
 }
 
 

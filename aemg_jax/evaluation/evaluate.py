@@ -25,6 +25,7 @@ from aemg_jax.sentences.views import View, view_path
 from aemg_jax.sentences.words import with_channels
 from aemg_jax.training import checkpoints, export_files
 
+FEATURE_SCALE = 10.0
 RUN_FILE = 'run.json'
 RESULTS_FILE = 'results.json'
 
@@ -189,7 +190,10 @@ def _pretrained(checkpoint: str, config: EvaluateConfig) -> Pretrained | None:
     raise ValueError(f'{checkpoint}: holds no sentence encoder, expected one that aemg train wrote')
   stored = config_lib.section(EncoderConfig, meta['job']['task']['model']['encoder'], f'{checkpoint}: encoder')
   for method in wanted:
-    found = cache.difference(*(json.loads(json.dumps(config_lib.as_plain(c))) for c in (stored, method.model.encoder)))
+    encoder = method.model.encoder
+    if encoder.mixing == 'slots':  # has no parameter of a channel, so another montage's grid will do
+      encoder = dataclasses.replace(encoder, max_channels=stored.max_channels)
+    found = cache.difference(*(json.loads(json.dumps(config_lib.as_plain(c))) for c in (stored, encoder)))
     view = next(v for v in config.views if v.name == method.view)
     found = found or cache.difference(
         meta['job']['prepare']['word'], config_lib.as_plain(view.prepare.word), 'word')
@@ -211,13 +215,16 @@ def _with_channels(config: EvaluateConfig, channels: int) -> EvaluateConfig:
 
 
 def _window_table(prepared: cache.Prepared) -> WindowTable:
-  """Rectified signals in the device's unit: the fixed scale is multiplied back, padding left out."""
-  scale_s = prepared.sessions['scale'][prepared.segments['session_index']]
+  """Rectified signals in tenths of the device's fixed scale, padding left out.
+
+  The constants that log features add are METHOD 5.6's, in counts of a Myo, a tenth of its fixed scale: in volts
+  they would swamp every signal.
+  """
   used_c = prepared.segments['valid_c'].any(axis=0)
 
   def signal_of(segment: int):
     row = prepared.rectified[segment]
-    return row['signal_tc'][:row['n_samples'], used_c] * float(scale_s[segment])
+    return row['signal_tc'][:row['n_samples'], used_c] * FEATURE_SCALE
 
   return WindowTable(prepared.segments, signal_of, len(prepared.labels),
                      prepared.config.rectify.rate_hz)

@@ -27,15 +27,15 @@ PREFIX = 'subjects-'
 
 @dataclasses.dataclass(frozen=True)
 class FewNetwork:
-  """A named method with a closed-form head on vectors that no label of the fold changes."""
+  """A named method: a closed-form head on vectors that no label of the fold changes, or a network trained in each fold."""
   name: str
   network: TransferMethod
 
   def __post_init__(self):
     method = self.network
-    if method.tune not in closed_form.HEADS:
+    if method.tune not in (*closed_form.HEADS, 'all'):
       raise ValueError(f'FewNetwork.network: {self.name!r}: got tune {method.tune!r}, expected one of '
-                       f'{tuple(closed_form.HEADS)}')
+                       f"{(*closed_form.HEADS, 'all')}")
     if method.centre != 'session' or method.self_training.transductive:
       raise ValueError(f'FewNetwork.network: {self.name!r}: got centre {method.centre!r} and self-training on '
                        f"{method.self_training.subjects or 'the tested people'}, expected 'session' and a pool")
@@ -122,7 +122,8 @@ class _Source:
     self.prepared = prepared = data.views[method.view]
     segments, self._method = prepared.segments, method
     compared = _subjects(segments, config)
-    frame = splits.select_subjects(segments, config.frame_subjects, 'FewSubjectsConfig.frame_subjects')
+    framed = bool(method.align or config.frame_subjects)
+    frame = splits.select_subjects(segments, config.frame_subjects, 'FewSubjectsConfig.frame_subjects') * framed
     lent = splits.select_subjects(segments, method.self_training.subjects, 'SelfTraining.subjects')
     pool = lent if method.self_training.rounds else ()
     for field, people in (('FewSubjectsConfig.frame_subjects', frame), ('SelfTraining.subjects', pool)):
@@ -134,13 +135,18 @@ class _Source:
       by = splits.whole_rows(segments, frame)
       others = [row.segment for row in (*tested, *self._pool) if row not in set(by)]
       self.centre = batches.aligned(prepared, self.centre, [row.segment for row in by], others)
+    self._data = data
+    if method.tune == 'all':
+      return
     vectors, copies = method.vectors(data, None, self.centre, 0)
     everybody = tuple(dict.fromkeys(tested + self._pool))
     self._vectors = StoredVectors(vectors, everybody, tested, self.centre)
     self._copies = [StoredVectors(copy, everybody, (), self.centre) for copy in copies]
 
   def predict(self, fold: splits.Fold) -> results.Predictions:
-    """Test rows of a fold, by a head of its training rows and of the pool."""
+    """Test rows of a fold, by a network of its training rows, or a head of them and of the pool."""
+    if self._method.tune == 'all':
+      return self._method.fitted(self._data, fold, self.centre, 0)(fold.test, self.centre)
     head = closed_form.fit(self._method.closed_head, self._method.shrinkage, self._vectors, fold, self.centre,
                            self._copies)
     if self._pool:

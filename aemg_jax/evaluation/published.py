@@ -5,7 +5,7 @@
 
 A table stands between a line `<!-- RESULTS -->`, `<!-- FEW_SUBJECTS -->`, `<!-- DELAYS -->`, `<!-- CURVE -->` or
 `<!-- ABLATION -->` and the next line that is no part of a table. A README without the marker of something that the JSON
-holds keeps it out.
+holds keeps it out. A JSON that names its `tables` ("x") has markers of its own beside others' (`<!-- RESULTS x -->`).
 """
 
 import json
@@ -37,8 +37,14 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
   return stored
 
 
-def add(store: str, workdir: str) -> None:
-  """Puts the rows of a run into the JSON: a row of the same protocol and method is replaced in its place."""
+def add(store: str, workdir: str, name: str = '') -> None:
+  """Puts the rows of a run into the JSON: a row of the same protocol and method is replaced in its place.
+
+  Args:
+    store: the JSON.
+    workdir: of the run.
+    name: that its tables' markers carry from now on; '' leaves them as they are.
+  """
   stored, run = read(store), pathlib.Path(workdir)
   found = {part: read(run / name) for part, name in _PARTS.items()}
   single = {part: run / f'{part}.json' for part in ('codebook', 'ablation')}
@@ -55,6 +61,8 @@ def add(store: str, workdir: str) -> None:
     if path.exists():
       stored[part] = json.loads(path.read_text(encoding='utf-8'))
   stored.setdefault('labels', [])
+  if name:
+    stored['tables'] = name
   write_json(store, stored)
   logging.info('results: %s', store)
 
@@ -92,7 +100,8 @@ def tables(stored: Mapping[str, Any]) -> dict[str, str]:
   if stored.get('ablation'):
     from aemg_jax.evaluation import ablate_table
     found['ABLATION'] = ablate_table.markdown(stored['ablation'])
-  return found
+  suffix = f' {stored["tables"]}' if 'tables' in stored else ''
+  return {f'{name}{suffix}': table for name, table in found.items()}
 
 
 def curve_table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -20,7 +20,7 @@ class WindowTable:
                n_labels: int, rate_hz: float = 200.0, window_samples: int = 52):
     """Args:
       segments: table of segments, see `aemg_jax.data.splits`.
-      signal_of: row of the table -> [T, C] rectified signal in the DEVICE's unit (counts, uV): the
+      signal_of: row of the table -> [T, C] rectified signal in a unit of the DEVICE (counts): the
         log features add constants in that unit, and the session's scale must not be divided out of
         features that are to be strictly inductive.
       n_labels: K, labels of the prepared set (some may be absent from the table).

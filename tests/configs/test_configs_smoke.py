@@ -19,7 +19,8 @@ from tests import tiny_set
 
 FOLDER = pathlib.Path(common.__file__).parent
 OF = {'prepare': ViewsConfig, 'vq': jobs.JobConfig, 'masked': jobs.JobConfig,
-      'gesture_model': jobs.JobConfig, 'gesture': EvaluateConfig, 'curve': EvaluateConfig}
+      'gesture_model': jobs.JobConfig, 'gesture': EvaluateConfig, 'curve': EvaluateConfig,
+      'cross_dataset': EvaluateConfig}
 # tests/evaluation, tests/training/test_pretrain.py
 ELSEWHERE = {'ablate', 'fatigue_former', 'few_subjects', 'kinematics_fatigue', 'pretrain_all'}
 MIXTURE = 'myo_armband+uci_emg/distinct+ninapro/db1+ninapro/db2'

@@ -74,6 +74,24 @@ def test_rows_and_stored_vectors(tmp_path):
   assert np.abs(got.window_log_prob - plain(fold.test, centre).window_log_prob).max() > 1e-3
 
 
+@pytest.mark.heavy
+def test_a_network_is_trained_on_the_labelled_people_alone():
+  """Catches: a network from scratch that sees the labels of people who are tested."""
+  method = dataclasses.replace(WORDS, tune='all', reads='encoder', steps=2, batch_size=8, whole_sentence=False)
+  prepared = tiny_set.prepared('session')
+  fold = splits.few_subjects(prepared.segments, ('s0', 's1'), 1, 0)[0]
+  config = FewSubjectsConfig((1,), 2, ('s0', 's1'), (), (FewNetwork('scratch', method),))
+
+  def predicted(wrong):
+    label = prepared.segments['label'].copy()
+    label[[row.segment for row in wrong]] = 0
+    data = TransferData({'session': dataclasses.replace(prepared, segments=prepared.segments | {'label': label})}, None)
+    return few_subjects._Source(config, method, data).predict(fold).window_log_prob
+  honest = predicted(())
+  np.testing.assert_array_equal(predicted(fold.test), honest)
+  assert np.abs(predicted(fold.train) - honest).max() > 1e-4
+
+
 def test_the_config_parses():
   """Catches: a pool or a frame of people who are compared, a set that sets nobody apart."""
   config = section(EvaluateConfig, few_config.get_config('myo_armband').to_dict(), 'config')
@@ -97,7 +115,7 @@ def test_people_outside_the_comparison_stay_outside(tmp_path):
 
 
 @pytest.mark.parametrize('changes, message', [
-    (dict(tune='all', reads='encoder'), "got tune 'all', expected one of"),
+    (dict(tune='all_then_lda', reads='encoder'), "got tune 'all_then_lda', expected one of"),
     (dict(centre='training', view='fixed'), "got centre 'training'"),
     (dict(self_training=SelfTraining(1)), 'self-training on the tested people')])
 def test_settings_that_cannot_be(changes, message):

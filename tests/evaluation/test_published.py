@@ -83,6 +83,19 @@ def test_only_the_table_behind_its_marker_changes():
     published.with_tables(page + page, made)
 
 
+def test_a_store_of_its_own_name_leaves_other_tables_alone(tmp_path):
+  """Catches: two sets' tables under one marker, the later written over the earlier."""
+  store, run, page = tmp_path / 'store.json', tmp_path / 'run', tmp_path / 'page.md'
+  run.mkdir()
+  (run / 'results.json').write_text(json.dumps({'labels': ['x'], 'rows': [ROW]}))
+  published.add(store, run, 'other')
+  published.add(store, run)
+  page.write_text('<!-- RESULTS -->\n| mine |\n\n<!-- RESULTS other -->\n\nend\n')
+  published.write_page(str(page), str(store))
+  text = page.read_text()
+  assert text.startswith('<!-- RESULTS -->\n| mine |\n\n') and '| loso | a |' in text.split('other -->')[1]
+
+
 def test_damaged_stores_are_named(tmp_path):
   """Catches: a half-written file taken for an empty one, and its rows lost."""
   for text in ('{"labels": [', '[]', '{"rows": []}'):
