@@ -12,16 +12,18 @@ from configs import common, gesture, masked
 # On MyoArmband's pre-training subjects (13 of the 19 as the pool, the other 6 compared, LEDGER.md).
 POOL = dict(rounds=3, share=0.85)
 COPIES = 1
+OWN = dict(own_share=0.6)  # as the rows of configs/gesture.py that go on with the wearer's own repetitions
 
 
 def get_config(variant=None):
-  """Words, classical features and encoders as vectors; plain, with augmented copies, with the pool."""
+  """Words, classical features and encoders as vectors; plain, with augmented copies, with the pool, and with the tested person's own."""
   c = common.one(variant or 'myo_armband')
   data = c['data']
   if not data['pretraining']:
     raise ValueError(f'config variant {variant!r}: {c["datasets"][0]} sets no people apart for pre-training')
   copies = dict(copies=COPIES, augment=masked.AUGMENT)
   pool = dict(self_training=POOL | dict(subjects=data['pretraining']))
+  own = dict(self_training=pool['self_training'] | OWN)
   features = dict(reads='none', features=gesture.FEATURES)
   words, encoder = dict(reads='words'), dict(start='checkpoint')
   rows = {
@@ -31,6 +33,10 @@ def get_config(variant=None):
       'random encoder': {}, 'random encoder + copies + pool': copies | pool,
       'pre-trained encoder': encoder, 'pre-trained encoder + copies': encoder | copies,
       'pre-trained encoder + copies + pool': encoder | copies | pool,
+      'classical features + pool + own': features | own,
+      'words + copies + pool + own': words | copies | own,
+      'random encoder + copies + pool + own': copies | own,
+      'pre-trained encoder + copies + pool + own': encoder | copies | own,
   }
   networks = [dict(name=name, network=gesture.transformer(c, view='session', centre='session', tune='lda',
                                                           align=data['ring'], **{'augment': {}} | changes))

@@ -25,6 +25,7 @@ from aemg_jax.sentences.cache import Prepared
 from aemg_jax.sentences.words import Words
 
 LEAST_LOG_PROB = -80.0  # what a window may say at most against a label
+MOST_WINDOWS = 80_000  # beside which a person's own are fitted: more than the labels of 17 people give
 RIDGE_FLOOR = 0.01  # of the probability that a least-squares score stands for
 
 
@@ -143,7 +144,7 @@ class FittedHead:
     vectors, copies: `WindowVectors`, or what takes and returns the same; copies are of augmented windows.
     fit_head: [W, D] vectors and [W] labels to a head.
     scaler: standardisation by the labelled windows, None for none.
-    vector_wd, label_w: labelled windows.
+    vector_wd, label_w: windows it was fitted on, labelled or `adapted` to.
     head: the fitted one.
   """
   vectors: Callable[..., tuple[np.ndarray, np.ndarray, np.ndarray]]
@@ -165,14 +166,26 @@ class FittedHead:
                        pool_windows(log_prob_wk, segment_w, segment_rows, 'mean_log_prob'))
 
   def adapted(self, rows: Sequence[splits.Row], centre: batches.Centre, config: SelfTraining) -> 'FittedHead':
-    """Fitted on unlabelled rows too; their labels are not read."""
+    """Fitted on unlabelled rows too, which then count as labelled; their labels are not read."""
     half = half_slot(self.prepared)
     segment_u, _, vector_ud = self.vectors(rows, centre, half)
     copies_ud = [self._scaled(copy(rows, centre, half)[2]) for copy in self.copies]
     person_u = splits.column_keys(self.prepared.segments, 'subject')[segment_u]
-    head = self_training.fit(self.fit_head, self.vector_wd, self.label_w, self._scaled(vector_ud), segment_u,
-                             config, copies_ud, person_u)
-    return dataclasses.replace(self, head=head)
+    fitted = self_training.fit(self.fit_head, self.vector_wd, self.label_w, self._scaled(vector_ud), segment_u,
+                               config, copies_ud, person_u)
+    return dataclasses.replace(self, head=fitted.head, vector_wd=fitted.vector_vd, label_w=fitted.label_v)
+
+  def each_adapted(self, rows: Sequence[splits.Row], centre: batches.Centre,
+                   config: SelfTraining) -> list[tuple['FittedHead', tuple[splits.Row, ...]]]:
+    """For every person of some rows, a head fitted on that person's unlabelled rows too, and the rows.
+
+    Windows that it was fitted on are thinned where a pool made them many.
+    """
+    every = max(1, len(self.vector_wd) // MOST_WINDOWS)
+    thinned = dataclasses.replace(self, vector_wd=self.vector_wd[::every], label_w=self.label_w[::every])
+    person_r = splits.column_keys(self.prepared.segments, 'subject')[[row.segment for row in rows]]
+    own = [tuple(row for row, mine in zip(rows, person_r == person) if mine) for person in np.unique(person_r)]
+    return [(thinned.adapted(part, centre, config), part) for part in own]
 
   def _scaled(self, vector_wd: np.ndarray) -> np.ndarray:
     return vector_wd if self.scaler is None else self.scaler.transform(vector_wd)

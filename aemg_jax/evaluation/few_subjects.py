@@ -36,9 +36,8 @@ class FewNetwork:
     if method.tune not in (*closed_form.HEADS, 'all'):
       raise ValueError(f'FewNetwork.network: {self.name!r}: got tune {method.tune!r}, expected one of '
                        f"{(*closed_form.HEADS, 'all')}")
-    if method.centre != 'session' or method.self_training.transductive:
-      raise ValueError(f'FewNetwork.network: {self.name!r}: got centre {method.centre!r} and self-training on '
-                       f"{method.self_training.subjects or 'the tested people'}, expected 'session' and a pool")
+    if method.centre != 'session':
+      raise ValueError(f"FewNetwork.network: {self.name!r}: got centre {method.centre!r}, expected 'session'")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +108,8 @@ def _row(source: '_Source', by_draw, identity) -> dict[str, Any]:
     parts = [results.check(source.predict(fold), fold.test, len(prepared.labels)) for fold in pair]
     by_seed[draw] = results.concatenate(parts)
   row = results.result_row(by_seed, prepared.segments, len(prepared.labels), transductive=True,
-                           uses_target=protocols.uses_target('', True), wall_s=time.monotonic() - begin_s, **identity)
+                           uses_target=protocols.uses_target('', True, source.assumes),
+                           wall_s=time.monotonic() - begin_s, **identity)
   logging.info('few subjects: %s, %s: repetition %.1f %%, window %.1f %%', identity['protocol'],
                identity['method'], 100 * row['mean']['repetition'], 100 * row['mean']['window'])
   return row
@@ -120,12 +120,12 @@ class _Source:
 
   def __init__(self, config: FewSubjectsConfig, method: TransferMethod, data: TransferData):
     self.prepared = prepared = data.views[method.view]
-    segments, self._method = prepared.segments, method
+    segments, self._method, self.assumes = prepared.segments, method, method.assumes
     compared = _subjects(segments, config)
     framed = bool(method.align or config.frame_subjects)
     frame = splits.select_subjects(segments, config.frame_subjects, 'FewSubjectsConfig.frame_subjects') * framed
     lent = splits.select_subjects(segments, method.self_training.subjects, 'SelfTraining.subjects')
-    pool = lent if method.self_training.rounds else ()
+    pool = lent if method.self_training.rounds and method.self_training.subjects else ()
     for field, people in (('FewSubjectsConfig.frame_subjects', frame), ('SelfTraining.subjects', pool)):
       if set(people) & set(compared):
         raise ValueError(f'{field}: {min(set(people) & set(compared))!r} is compared, expected others')
@@ -151,7 +151,10 @@ class _Source:
                            self._copies)
     if self._pool:
       head = head.adapted(self._pool, self.centre, self._method.self_training)
-    return head(fold.test, self.centre)
+    if not self._method.self_training.transductive:
+      return head(fold.test, self.centre)
+    adapted = head.each_adapted(fold.test, self.centre, self._method.self_training.own)
+    return results.concatenate([each(rows, self.centre) for each, rows in adapted])
 
 
 class StoredVectors:

@@ -20,6 +20,13 @@ class Head(NamedTuple):
   log_prob: Callable[[np.ndarray], np.ndarray]
 
 
+class Fitted(NamedTuple):
+  """A head, and the [V, D] windows with [V] labels, some of them its own, that it was fitted on."""
+  head: Head
+  vector_vd: np.ndarray
+  label_v: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True)
 class SelfTraining:
   """Attributes:
@@ -29,29 +36,39 @@ class SelfTraining:
     balanced: each person's repetitions are known to hold every label equally often, and are labelled so: an
       assumption about their sessions, which a protocol may grant and true use seldom does.
     least: repetitions below which nothing is learnt from them.
+    own_share: after `subjects`, each tested person's own recordings with this share (transductive); 0 is not.
   """
   rounds: int = 0
   share: float = 0.6
   subjects: tuple[str, ...] = ()
   balanced: bool = False
   least: int = 1
+  own_share: float = 0.0
 
   def __post_init__(self):
     if self.rounds < 0:
       raise ValueError(f'SelfTraining.rounds: got {self.rounds!r}, expected 0 or more')
     if not 0 < self.share < 1:
       raise ValueError(f'SelfTraining.share: got {self.share!r}, expected within (0, 1)')
+    if not 0 <= self.own_share < 1 or self.own_share and not self.subjects:
+      raise ValueError(f'SelfTraining.own_share: got {self.own_share!r} with subjects {self.subjects!r}, expected '
+                       'within [0, 1), and 0 where nobody comes before the tested person')
 
   @property
   def transductive(self) -> bool:
     """Uses unlabelled data of the tested session."""
-    return self.rounds > 0 and not self.subjects
+    return self.rounds > 0 and (not self.subjects or self.own_share > 0)
+
+  @property
+  def own(self) -> 'SelfTraining':
+    """What is done with the tested person's own recordings, if `transductive`."""
+    return dataclasses.replace(self, share=self.own_share or self.share, subjects=(), own_share=0.0)
 
 
 def fit(fit_head: Callable[[np.ndarray, np.ndarray], Head], vector_wd: np.ndarray, label_w: np.ndarray,
         vector_ud: np.ndarray, segment_u: np.ndarray, config: SelfTraining,
-        copies_ud: Sequence[np.ndarray] = (), person_u: np.ndarray | None = None) -> Head:
-  """A head of labelled windows w and of unlabelled windows u under the labels that it gives them.
+        copies_ud: Sequence[np.ndarray] = (), person_u: np.ndarray | None = None) -> Fitted:
+  """A head of labelled windows w and of unlabelled windows u under the labels that it gives them, and all of these.
 
   Args:
     fit_head: [W, D] vectors and [W] labels to a head.
@@ -61,9 +78,9 @@ def fit(fit_head: Callable[[np.ndarray, np.ndarray], Head], vector_wd: np.ndarra
     copies_ud: the unlabelled windows augmented, which train under the labels of the windows as they are.
     person_u: whose each unlabelled window is; None is one person's.
   """
-  head = fit_head(vector_wd, label_w)
+  fitted = Fitted(fit_head(vector_wd, label_w), vector_wd, label_w)
   if len(np.unique(segment_u)) < config.least:
-    return head
+    return fitted
   of_labelled, of_unlabelled = repeats(len(vector_wd), len(vector_ud) * (1 + len(copies_ud)), config.share)
   every_ud = np.concatenate([vector_ud, *copies_ud])
   vector_vd = np.concatenate([vector_wd] * of_labelled + [every_ud] * of_unlabelled)
@@ -71,16 +88,16 @@ def fit(fit_head: Callable[[np.ndarray, np.ndarray], Head], vector_wd: np.ndarra
   person_r = np.zeros(len(first_r)) if person_u is None else person_u[first_r]
   before_u = None
   for done in range(config.rounds):
-    pooled_rk = _pooled(head.log_prob(vector_ud), segment_u)
+    pooled_rk = _pooled(fitted.head.log_prob(vector_ud), segment_u)
     best_r = _equally_often(pooled_rk, person_r) if config.balanced else pooled_rk.argmax(1)
-    label_u = head.classes[best_r][segment_u]
+    label_u = fitted.head.classes[best_r][segment_u]
     if before_u is not None and np.array_equal(label_u, before_u):
       logging.info('self-training: the labels stayed after %d rounds', done)
       break
     every_u = np.tile(label_u, 1 + len(copies_ud))
-    head = fit_head(vector_vd, np.concatenate([label_w] * of_labelled + [every_u] * of_unlabelled))
-    before_u = label_u
-  return head
+    label_v = np.concatenate([label_w] * of_labelled + [every_u] * of_unlabelled)
+    fitted, before_u = Fitted(fit_head(vector_vd, label_v), vector_vd, label_v), label_u
+  return fitted
 
 
 def repeats(labelled: int, unlabelled: int, share: float) -> tuple[int, int]:

@@ -160,7 +160,7 @@ class TransferMethod:
     predict = self.fitted(data, fold, centre, seed)
     parts = [(predict, fold.test)]
     if self.self_training.transductive:
-      parts = [(predict.adapted(rows, centre, self.self_training), rows) for rows in _by_subject(prepared, fold.test)]
+      parts = predict.each_adapted(fold.test, centre, self.self_training.own)
     return tuple(concatenate([each(rows, centre, length) for each, rows in parts]) for length in (0, *short_samples))
 
   def fitted(self, data: TransferData, fold: splits.Fold, centre: batches_lib.Centre,
@@ -199,7 +199,7 @@ class TransferMethod:
   def _pool(self, prepared: Prepared, fold: splits.Fold) -> tuple[splits.Row, ...]:
     """Recordings of the people who give unlabelled data, none of them tested."""
     config = self.self_training
-    if not config.rounds or config.transductive:
+    if not config.rounds or not config.subjects:
       return ()
     subjects = splits.select_subjects(prepared.segments, config.subjects, 'SelfTraining.subjects')
     subject_s = splits.column_keys(prepared.segments, 'subject')
@@ -296,11 +296,6 @@ def _sessions(prepared: Prepared, fold: splits.Fold) -> np.ndarray:
   """Sessions that may give the training mean: of the source, or the target's labelled ones alone."""
   rows = fold.train or fold.calibration
   return np.unique(prepared.segments['session_index'][[row.segment for row in rows]])
-
-
-def _by_subject(prepared: Prepared, rows: Sequence[splits.Row]) -> list[tuple[splits.Row, ...]]:
-  subject_r = splits.column_keys(prepared.segments, 'subject')[[row.segment for row in rows]]
-  return [tuple(row for row, own in zip(rows, subject_r == subject) if own) for subject in np.unique(subject_r)]
 
 
 def _crops(prepared: Prepared, rows) -> tuple[list[int], list[tuple[int, int]]]:

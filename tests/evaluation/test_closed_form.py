@@ -104,7 +104,7 @@ def test_classical_features_are_of_the_same_window(view):
   raw_wf = {}
   for segment in range(len(raw.segments['label'])):
     row = raw.rectified[segment]
-    signal_tc = row['signal_tc'][:row['n_samples']] * 100.0
+    signal_tc = row['signal_tc'][:row['n_samples']] * 10.0  # tenths of the fixed scale
     window_wtc, start = features.cut_windows(signal_tc, 52, 5)
     raw_wf[segment] = dict(zip(start.tolist(), np.concatenate(
         [features.FEATURES[n](window_wtc) for n in NAMES], 1)))

@@ -75,6 +75,34 @@ def test_rows_and_stored_vectors(tmp_path):
 
 
 @pytest.mark.heavy
+def test_the_tested_persons_own_recordings_come_after_the_pool(monkeypatch):
+  """Catches: a pool forgotten once a person's own are fitted, own labels that are read, people who teach others."""
+  monkeypatch.setattr(closed_form, 'MOST_WINDOWS', 60)
+  prepared = tiny_set.prepared('session')
+  own = SelfTraining(2, 0.5, ('s2',), own_share=0.4)
+  method = dataclasses.replace(WORDS, self_training=own, shrinkage=0.9)
+  config = FewSubjectsConfig((1,), 2, ('s0', 's1'), (), (FewNetwork('own', method),))
+  fold = splits.few_subjects(prepared.segments, ('s0', 's1'), 1, 0)[0]
+  got = few_subjects._Source(config, method, TransferData({'session': prepared}, None)).predict(fold)
+  centre = batches.make_centre(prepared, 'session', ())
+  head = closed_form.fit('lda', 0.9, closed_form.WindowVectors(prepared, closed_form.flat_words), fold, centre)
+  lent = splits.whole_rows(prepared.segments, ('s2',))
+  head = head.adapted(lent, centre, own)
+  half = closed_form.WindowVectors(prepared, closed_form.flat_words)(fold.train + lent, centre, 26)[2]
+  assert len(head.vector_wd) >= len(half)  # labelled and lent
+  thin = max(1, len(head.vector_wd) // 60)
+  assert thin > 1
+  head = dataclasses.replace(head, vector_wd=head.vector_wd[::thin], label_w=head.label_w[::thin])
+  want = head.adapted(fold.test, centre, SelfTraining(2, 0.4))(fold.test, centre)
+  np.testing.assert_allclose(got.window_log_prob, want.window_log_prob, rtol=1e-5)
+  label = prepared.segments['label'].copy()
+  label[[row.segment for row in (*fold.test, *lent)]] = 0
+  hidden = dataclasses.replace(prepared, segments=prepared.segments | {'label': label})
+  blind = few_subjects._Source(config, method, TransferData({'session': hidden}, None)).predict(fold)
+  np.testing.assert_array_equal(blind.window_log_prob, got.window_log_prob)
+
+
+@pytest.mark.heavy
 def test_a_network_is_trained_on_the_labelled_people_alone():
   """Catches: a network from scratch that sees the labels of people who are tested."""
   method = dataclasses.replace(WORDS, tune='all', reads='encoder', steps=2, batch_size=8, whole_sentence=False)
@@ -116,8 +144,7 @@ def test_people_outside_the_comparison_stay_outside(tmp_path):
 
 @pytest.mark.parametrize('changes, message', [
     (dict(tune='all_then_lda', reads='encoder'), "got tune 'all_then_lda', expected one of"),
-    (dict(centre='training', view='fixed'), "got centre 'training'"),
-    (dict(self_training=SelfTraining(1)), 'self-training on the tested people')])
+    (dict(centre='training', view='fixed'), "got centre 'training'")])
 def test_settings_that_cannot_be(changes, message):
   """Catches: vectors that depend on the fold, or on the tested person."""
   with pytest.raises(ValueError, match=message):

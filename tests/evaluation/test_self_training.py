@@ -32,10 +32,10 @@ def test_windows_are_labelled_by_their_repetition():
   vector_wd, label_w, vector_ud, segment_u, truth_u = _shifted()
   right = lambda head: (head.classes[head.log_prob(vector_ud).argmax(1)] == truth_u).mean()
   assert right(LDA(vector_wd, label_w)) < 0.75
-  assert right(self_training.fit(LDA, vector_wd, label_w, vector_ud, segment_u, SelfTraining(3))) > 0.97
+  assert right(self_training.fit(LDA, vector_wd, label_w, vector_ud, segment_u, SelfTraining(3)).head) > 0.97
   order = np.random.default_rng(1).permutation(len(segment_u))  # repetitions need not lie together
-  head = self_training.fit(LDA, vector_wd, label_w, vector_ud[order], segment_u[order], SelfTraining(3))
-  assert right(head) > 0.97
+  fitted = self_training.fit(LDA, vector_wd, label_w, vector_ud[order], segment_u[order], SelfTraining(3))
+  assert right(fitted.head) > 0.97
 
 
 def test_copies_of_unlabelled_windows_train_too():
@@ -62,7 +62,7 @@ def test_labels_occur_equally_often_where_they_are_known_to():
   moved_kd = place_kd + np.array([[0.0, 3], [3, 0], [0, 6]])  # the second now lies where the third was
   vector_ud = moved_kd[truth_u] + rng.normal(size=(300, 2))
   right = lambda config: (lambda head: (head.log_prob(vector_ud).argmax(1) == truth_u).mean())(
-      self_training.fit(LDA, vector_wd, label_w, vector_ud, segment_u, config))
+      self_training.fit(LDA, vector_wd, label_w, vector_ud, segment_u, config).head)
   assert right(SelfTraining(5, 0.9)) < 0.75
   assert right(SelfTraining(5, 0.9, balanced=True)) > 0.95
   fourteen = self_training._equally_often(rng.normal(size=(14, 3)), np.zeros(14))
@@ -173,6 +173,10 @@ def test_the_tested_person_is_no_pool():
     method.predict(TransferData({'fixed': tiny_set.prepared()}, None), _fold(), 0)
   own = dataclasses.replace(method, self_training=SelfTraining(1))
   assert own.transductive and not own.assumes
+  after = SelfTraining(2, 0.8, ('s2',), own_share=0.6)
+  assert after.transductive and after.own == SelfTraining(2, 0.6)
+  with pytest.raises(ValueError, match='own_share: got 0.6 with subjects'):
+    SelfTraining(2, 0.8, own_share=0.6)
   balanced = dataclasses.replace(method, self_training=SelfTraining(1, balanced=True))
   assert balanced.assumes == 'equal counts'
 
