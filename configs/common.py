@@ -38,7 +38,7 @@ DATASETS = {
         steps=dict(vq=600, masked=1000, gesture=675)),
     # rest fills the gaps; 60 epochs of 9 subjects' 120 repetitions. A ring and two muscles, placed by protocol
     'ninapro/db1': ANY | dict(
-        path='ninapro/db1', channels=10, more_channels='refuse', fixed_scale=0.1,
+        path='ninapro/db1', channels=10, more_channels='rings', fixed_scale=0.1,
         steps=dict(vq=600, masked=1000, gesture=1012)),
 }
 

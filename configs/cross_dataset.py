@@ -3,7 +3,7 @@
 aemg evaluate --config=configs/cross_dataset.py:uci_emg/distinct,on=myo_armband --workdir=W --checkpoint=MYO/masked
 Variants: SET[,on=NAME][,inputs=amplitude][,montage=ring]. `on` says in the rows what the checkpoint was pre-trained
 on; without it no row starts from one. `inputs=amplitude` adds encoders of log amplitudes alone, `montage=ring` takes
-the ring without the muscles beside it (a set prepared so). One work directory a prepared set: rows there are kept.
+the ring without the muscles beside it (prepared with `channels=8`). One work directory a prepared set: rows there are kept.
 
 Nothing here was chosen on these sets: features, shrinkage, copies, augmentation and sizes are those of MyoArmband's
 19 pre-training people (LEDGER.md). Updates from scratch are 24 epochs, as in the aligned row there, and for few people
@@ -37,10 +37,7 @@ def _parse(variant):
       raise ValueError(f'config variant {variant!r}: {key}: got {value!r}, expected one of {_OWN[key][1:]}')
   if own['montage'] == 'ring':
     rest.append('channels=8')
-  c = common.one(','.join([name, *rest]))
-  if own['montage'] == 'ring':
-    c['data'] = c['data'] | dict(more_channels='rings')
-  return c, own
+  return common.one(','.join([name, *rest])), own
 
 
 def _rows(c, own):
@@ -64,7 +61,8 @@ def _loso(c, own):
   for turned in (False, True)[:1 + c['data']['ring']]:
     tail = ', aligned' * turned
     networks += [dict(name=name + tail, network=gesture.transformer(
-        c, tune='lda', align=turned, **session, **{'augment': {}} | changes)) for name, changes in _rows(c, own).items()]
+        c, tune='lda', align=turned, **session, **{'augment': {}} | changes))
+                 for name, changes in _rows(c, own).items()]
   if not own['inputs'] and not own['montage']:
     aligned = c['data']['ring']
     networks.append(dict(name='Transformer from scratch' + ', aligned' * aligned, network=gesture.transformer(
