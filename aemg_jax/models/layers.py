@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from aemg_jax.models import norms
+from aemg_jax.models.products import LINEAR, Dense, linear, product
 
 DTYPES = ('float32', 'bfloat16')
 REMAT = ('none', 'dots', 'all')
@@ -93,11 +94,10 @@ def attend(q_bnhd: jax.Array, k_bmhd: jax.Array, v_bmhd: jax.Array, valid_bm: ja
   # the d outputs of a query instead of its m weights
   q_bhnd = (q_bnhd * q_bnhd.shape[-1]**-0.5).swapaxes(1, 2)
   k_bhmd, v_bhmd = k_bmhd.swapaxes(1, 2), v_bmhd.swapaxes(1, 2)
-  score_bhnm = jnp.einsum('bhnd,bhmd->bhnm', q_bhnd, k_bhmd, preferred_element_type=jnp.float32)
+  score_bhnm = product('bhnd,bhmd->bhnm', q_bhnd, k_bhmd)
   score_bhnm = jnp.where(valid_bm[:, None, None, :], score_bhnm, jnp.finfo(jnp.float32).min)
   weight_bhnm = jnp.exp(score_bhnm - jax.lax.stop_gradient(score_bhnm.max(-1, keepdims=True)))
-  out_bhnd = jnp.einsum('bhnm,bhmd->bhnd', weight_bhnm.astype(v_bhmd.dtype), v_bhmd,
-                        preferred_element_type=jnp.float32)
+  out_bhnd = product('bhnm,bhmd->bhnd', weight_bhnm.astype(v_bhmd.dtype), v_bhmd)
   out_bhnd /= weight_bhnm.sum(-1)[..., None]
   return out_bhnd.swapaxes(1, 2).astype(v_bmhd.dtype)
 
@@ -118,8 +118,8 @@ class QueryKeyValue(nn.Module):
       return nn.initializers.lecun_normal()(key, (shape[0], 3 * c.heads * c.head_dim)).reshape(shape)
 
     kernel_dkhe = self.param('kernel', init, (tok_bnd.shape[-1], 3, c.heads, c.head_dim))
-    kernels = jnp.split(kernel_dkhe.astype(c.dtype), 3, axis=1)  # its gradient is one concatenation
-    return tuple(jnp.einsum('bnd,dhe->bnhe', tok_bnd, kernel_d1he[:, 0]) for kernel_d1he in kernels)
+    kernels = jnp.split(kernel_dkhe, 3, axis=1)  # its gradient is one concatenation
+    return tuple(linear(tok_bnd, kernel_d1he[:, 0]) for kernel_d1he in kernels)
 
 
 class Attention(nn.Module):
@@ -133,7 +133,7 @@ class Attention(nn.Module):
     q_bnhd = norms.LayerNorm(dtype=c.dtype, name='query_norm')(q_bnhd)
     k_bnhd = norms.LayerNorm(dtype=c.dtype, name='key_norm')(k_bnhd)
     out_bnhd = attend(q_bnhd, k_bnhd, v_bnhd, valid_bn, c.attention)
-    return nn.DenseGeneral(c.width, axis=(-2, -1), dtype=c.dtype, name='out')(out_bnhd)
+    return Dense((c.width,), axes=2, dtype=c.dtype, name='out')(out_bnhd)
 
 
 class CrossAttention(nn.Module):
@@ -144,13 +144,13 @@ class CrossAttention(nn.Module):
   def __call__(self, tok_bnd: jax.Array, context_bmd: jax.Array, valid_bm: jax.Array) -> jax.Array:
     c = self.config
     features = (c.heads, c.head_dim)
-    project = lambda name, x: nn.DenseGeneral(features, use_bias=False, dtype=c.dtype, name=name)(x)
+    project = lambda name, x: Dense(features, use_bias=False, dtype=c.dtype, name=name)(x)
     norm = lambda name, x: norms.LayerNorm(dtype=c.dtype, name=name)(x)
     context_bmd = norm('norm_context', context_bmd)
     q_bnhd = norm('query_norm', project('query', norm('norm', tok_bnd)))
     k_bmhd = norm('key_norm', project('key', context_bmd))
     out_bnhd = attend(q_bnhd, k_bmhd, project('value', context_bmd), valid_bm, c.attention)
-    return tok_bnd + nn.DenseGeneral(c.width, axis=(-2, -1), dtype=c.dtype, name='out')(out_bnhd)
+    return tok_bnd + Dense((c.width,), axes=2, dtype=c.dtype, name='out')(out_bnhd)
 
 
 class Block(nn.Module):
@@ -165,8 +165,8 @@ class Block(nn.Module):
     mixed_bnd = Attention(c, name='attention')(normed_bnd, valid_bn)
     tok_bnd = tok_bnd + self._residual(0, mixed_bnd, keys_b, index)
     normed_bnd = norms.LayerNorm(dtype=c.dtype, name='norm_2')(tok_bnd)
-    hidden_bnd = nn.Dense(c.mlp_dim, dtype=c.dtype, name='mlp_in')(normed_bnd)
-    hidden_bnd = nn.Dense(c.width, dtype=c.dtype, name='mlp_out')(norms.gelu(hidden_bnd))
+    hidden_bnd = Dense((c.mlp_dim,), dtype=c.dtype, name='mlp_in')(normed_bnd)
+    hidden_bnd = Dense((c.width,), dtype=c.dtype, name='mlp_out')(norms.gelu(hidden_bnd))
     return tok_bnd + self._residual(1, hidden_bnd, keys_b, index)
 
   def _residual(self, half: int, update_bnd: jax.Array, keys_b: jax.Array | None, index) -> jax.Array:
@@ -202,7 +202,7 @@ class Blocks(nn.Module):
       return Block(c, parent=None).apply({'params': params}, tok_bnd, valid_bn, keys_b, index), None
 
     if c.remat != 'none':
-      dots = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+      dots = jax.checkpoint_policies.save_only_these_names(LINEAR)
       # inside a loop nothing can merge the two computations, so no barrier is needed
       step = jax.checkpoint(step, policy=dots if c.remat == 'dots' else None, prevent_cse=not c.scan)
     blocks = [self.variables['params'][f'block_{i}'] for i in range(c.layers)]

@@ -85,8 +85,9 @@ class GroupNorm(nn.Module):
 
 @jax.custom_vjp
 def gelu(x: jax.Array) -> jax.Array:
-  """GELU by the tanh formula, as `jax.nn.gelu`."""
-  return x * (0.5 * (1.0 + _tanh_of(x)))
+  """GELU by the tanh formula, as `jax.nn.gelu`; worked out in float32, the result has x's dtype."""
+  x32 = x.astype(jnp.float32)
+  return (x32 * (0.5 * (1.0 + _tanh_of(x32)))).astype(x.dtype)
 
 
 def _tanh_of(x: jax.Array) -> jax.Array:
@@ -94,9 +95,11 @@ def _tanh_of(x: jax.Array) -> jax.Array:
 
 
 def _gelu_backward(x: jax.Array, grad: jax.Array) -> tuple[jax.Array]:
-  tanh = _tanh_of(x)
-  slope = math.sqrt(2 / math.pi) * (1.0 + 3 * 0.044715 * (x * x))
-  return (grad * (0.5 * (1.0 + tanh) + 0.5 * x * (1.0 - tanh * tanh) * slope),)
+  x32 = x.astype(jnp.float32)
+  tanh = _tanh_of(x32)
+  slope = math.sqrt(2 / math.pi) * (1.0 + 3 * 0.044715 * (x32 * x32))
+  grad = grad * (0.5 * (1.0 + tanh) + 0.5 * x32 * (1.0 - tanh * tanh) * slope)
+  return (grad.astype(x.dtype),)
 
 
 gelu.defvjp(lambda x: (gelu(x), x), _gelu_backward)

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from aemg_jax.models import layers, norms
+from aemg_jax.models.products import Dense, product
 from aemg_jax.sentences.words import Words
 
 INPUTS = ('waveform', 'spectrum', 'amplitude')
@@ -158,11 +159,11 @@ class SentenceEncoder(nn.Module):
     slot_bsd = layers.Blocks(c.blocks, name='blocks')(tok_bsd, slot_valid_bs, keys_b)
     # back to words by place as well: an added place vector alone could not tell channels apart
     dtype = c.blocks.dtype
-    unplaced_bsqd = nn.Dense(c.positions * d, dtype=dtype, name='unplace')(slot_bsd)
+    unplaced_bsqd = Dense((c.positions * d,), dtype=dtype, name='unplace')(slot_bsd)
     unplaced_bsqd = unplaced_bsqd.reshape(b, s, c.positions, d)
-    word_bnd = jnp.einsum('bscq,bsqd->bscd', place_bscq.astype(dtype), unplaced_bsqd).reshape(b, n, d)
-    word_bnd = norms.gelu(word_bnd + self._table('ring', c.rings, words.ring_n).astype(dtype))
-    word_bnd = nn.Dense(d, dtype=dtype, name='word')(word_bnd)
+    word_bnd = product('bscq,bsqd->bscd', place_bscq.astype(dtype), unplaced_bsqd).reshape(b, n, d)
+    word_bnd = norms.gelu((word_bnd + self._table('ring', c.rings, words.ring_n)).astype(dtype))
+    word_bnd = Dense((d,), dtype=dtype, name='word')(word_bnd)
     word_bnd = norms.LayerNorm(dtype=dtype, name='word_norm')(word_bnd)
     return Encoded(word_bnd, slot_bsd, slot_valid_bs)
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aemg_jax.models import layers, norms, quantiser
+from aemg_jax.models import layers, norms, products, quantiser
 
 PLAIN = layers.BlocksConfig(width=16, layers=3, heads=2, head_dim=8, mlp_dim=24, dropout=0.1)
 WAYS = [dict(scan=True), dict(remat='all'), dict(remat='dots'), dict(scan=True, remat='all'),
@@ -85,13 +85,16 @@ def test_recomputation_and_loop_are_there():
 
 @pytest.mark.heavy
 def test_bfloat16_computes_in_bfloat16_with_float32_parameters():
-  """Catches: products left in float32, or parameters, gradients and sums of norms in bfloat16."""
+  """Catches: products left in float32, backward above all, or parameters, gradients and sums in bfloat16."""
   config = dataclasses.replace(PLAIN, dtype='bfloat16', dropout=0.0)
   loss = functools.partial(_loss, config)
-  jaxpr = jax.make_jaxpr(loss)(_params()).jaxpr
+  jaxpr = jax.make_jaxpr(jax.grad(loss))(_params()).jaxpr
   products = [eqn for eqn in _flat(jaxpr) if eqn.primitive.name == 'dot_general']
-  kinds = {v.aval.dtype.name for eqn in products for v in eqn.invars}
-  assert kinds == {'bfloat16'}
+  linear = [eqn for eqn in products if all(v.aval.ndim == 2 for v in eqn.invars)]
+  # 6 products with parameters in a block, each with two in its gradient; attention's have batches
+  assert len(linear) == 3 * 6 * PLAIN.layers and len(products) - len(linear) == 3 * 2 * PLAIN.layers
+  assert {v.aval.dtype.name for eqn in linear for v in eqn.invars} == {'bfloat16'}
+  assert {v.aval.dtype.name for eqn in products for v in eqn.outvars} == {'float32'}
   value, grads = _value_and_grad(config)
   assert {x.dtype.name for x in jax.tree.leaves(grads)} == {'float32'}
   exact_value, exact = _value_and_grad(dataclasses.replace(PLAIN, dropout=0.0))
@@ -99,6 +102,25 @@ def test_bfloat16_computes_in_bfloat16_with_float32_parameters():
   a, b = (jnp.concatenate([x.ravel() for x in jax.tree.leaves(g)]) for g in (grads, exact))
   assert float(a @ b / jnp.linalg.norm(a) / jnp.linalg.norm(b)) > 0.99
   assert not np.array_equal(a, b)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize('features, axes, use_bias', [((7,), 1, True), ((2, 3), 1, False), ((5,), 2, True)])
+def test_dense_is_flax_s(features, axes, use_bias):
+  """Catches: other parameters from the same key, a bias of the wrong axis, a wrong gradient by hand."""
+  flax = nn.DenseGeneral(features, axis=tuple(range(-axes, 0)), use_bias=use_bias)
+  x = jax.random.normal(jax.random.key(0), (2, 3, 4, 6))
+  params = jax.jit(flax.init)(jax.random.key(1), x)
+  ours = lambda dtype: products.Dense(features, axes, use_bias, dtype)
+  jax.tree.map(np.testing.assert_array_equal, jax.jit(ours('float32').init)(jax.random.key(1), x), params)
+  params = jax.tree.map(lambda p: p + jax.random.normal(jax.random.key(2), p.shape), params)
+  both = lambda m: jax.jit(jax.value_and_grad(lambda p, x: (m.apply(p, x).astype(jnp.float32)**2).mean(),
+                                              (0, 1)))(params, x)
+  near = lambda tol: lambda a, b: np.testing.assert_allclose(a, b, rtol=tol, atol=tol)
+  jax.tree.map(near(2e-5), both(ours('float32')), both(flax))
+  jax.tree.map(near(0.05), both(ours('bfloat16')), both(flax))
+  kernel = both(ours('bfloat16'))[1][0]['params']['kernel']
+  assert not np.array_equal(kernel, kernel.astype(jnp.bfloat16))  # nowhere rounded to bfloat16
 
 
 def _flat(jaxpr):
@@ -157,8 +179,10 @@ def test_norms_are_flax_s(ours, flax, shape):
 
 @pytest.mark.heavy
 def test_gelu_is_jax_s():
-  """Catches: a slip in the derivative written by hand."""
+  """Catches: a slip in the derivative written by hand, steps of bfloat16 within."""
   x = jnp.linspace(-6, 6, 101)
+  half = x.astype(jnp.bfloat16)
+  np.testing.assert_array_equal(norms.gelu(half), norms.gelu(half.astype(jnp.float32)).astype(jnp.bfloat16))
   np.testing.assert_allclose(norms.gelu(x), jax.nn.gelu(x), atol=1e-6)
   slope = lambda f: jax.vmap(jax.grad(f))(x)
   np.testing.assert_allclose(slope(norms.gelu), slope(jax.nn.gelu), atol=2e-6)
