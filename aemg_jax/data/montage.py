@@ -91,6 +91,25 @@ def elements(montage: Montage) -> np.ndarray:
   return perm_gc
 
 
+def compose(first: int, second: int, montage: Montage) -> int:
+  """The element that is `first` and then `second`; ValueError where the elements are no group."""
+  perm_gc = elements(montage)
+  return _index(perm_gc, perm_gc[first][perm_gc[second]])
+
+
+def inverse(element: int, montage: Montage) -> int:
+  """The element that undoes `element`; ValueError where the elements are no group."""
+  perm_gc = elements(montage)
+  return _index(perm_gc, np.argsort(perm_gc[element]))
+
+
+def _index(perm_gc: np.ndarray, perm_c: np.ndarray) -> int:
+  found = np.flatnonzero((perm_gc == perm_c[None]).all(axis=1))
+  if (perm_gc == ABSENT).any() or not found.size:
+    raise ValueError('montage: electrodes fall out when it turns, expected elements that are a group')
+  return int(found[0])
+
+
 def _product(perm_gc: np.ndarray, moves: np.ndarray, band: list[int]) -> np.ndarray:
   """Every move of one more band under every element of the others."""
   both = np.repeat(perm_gc, len(moves), axis=0)

@@ -1,7 +1,9 @@
 """Evaluation windows as one-slot sentences: a score that sees that window's samples alone."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
+import jax
 import numpy as np
 
 from aemg_jax.data import batches, splits
@@ -13,14 +15,14 @@ _SEGMENTS_AT_ONCE = 32
 
 
 def map_windows(prepared: cache.Prepared, rows: Sequence[splits.Row], centre: batches.Centre,
-                fn: Callable[[Words], np.ndarray], stride: int = STRIDE, window_samples: int = 0):
+                fn: Callable[[Words], Any], stride: int = STRIDE, window_samples: int = 0):
   """fn over all windows of crops of segments, a few segments at a time so that memory stays flat.
 
   Args:
     prepared: the set.
     rows: crops; a window lies wholly within its crop.
     centre: features minus this.
-    fn: words with leading b -> [b, ...].
+    fn: words with leading b -> [b, ...], or a tree of such.
     stride: between windows, samples.
     window_samples: fewer than a slot's, for words that end early; 0 is a slot's.
 
@@ -58,7 +60,15 @@ def map_windows(prepared: cache.Prepared, rows: Sequence[splits.Row], centre: ba
   if not out_parts:
     raise ValueError(f'{prepared.path}: no window of {samples} samples in {len(rows)} crops, the '
                      f'first of {rows[0].record_id!r}, expected some')
-  return np.concatenate(segment_parts), np.concatenate(start_parts), np.concatenate(out_parts)
+  joined = jax.tree.map(lambda *parts: np.concatenate(parts), *out_parts)
+  return np.concatenate(segment_parts), np.concatenate(start_parts), joined
+
+
+def window_arrays(prepared: cache.Prepared, rows: Sequence[splits.Row], centre: batches.Centre, stride: int) -> dict:
+  """All windows of crops as a batch in memory: {'words', 'label' [w], 'weight' [w]}, see `batches.sentence_arrays`."""
+  segment_w, _, words = map_windows(prepared, rows, centre, lambda words: words, stride)
+  return {'words': words, 'label': prepared.segments['label'][segment_w].astype(np.int32),
+          'weight': np.ones(len(segment_w), np.float32)}
 
 
 def _words(prepared: cache.Prepared, segment_b: np.ndarray, rectified, starts: np.ndarray,

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aemg_jax.data import batches as batches_lib
-from aemg_jax.data import loader, splits
+from aemg_jax.data import frames, loader, splits, wears
 from aemg_jax.evaluation import closed_form, sentence_windows
 from aemg_jax.evaluation.baselines import pool_windows
 from aemg_jax.evaluation.results import Predictions, concatenate
@@ -37,9 +37,15 @@ _FORWARD_ROWS = 1024
 
 
 class Pretrained(NamedTuple):
-  """A checkpoint to start from. `encoder` is the subtree of parameters that transfers."""
+  """A checkpoint to start from.
+
+  Attributes:
+    encoder, hash: the subtree of parameters that transfers, and its hash.
+    frame: that its training wearers of this set were turned to, if any: what the encoder reads.
+  """
   encoder: Any
   hash: str
+  frame: frames.Frame | None = None
 
 
 class TransferData(NamedTuple):
@@ -69,12 +75,15 @@ class TransferMethod:
     model: a Transformer over words or the window CNN; `classes` is set from the prepared set.
     view: 'fixed' scale (no statistic of a person) or 'session' scale.
     centre: features minus the 'training' subjects' mean or each 'session's own (transductive).
-    align: turn each wearer's electrode ring to the training wearers' (unlabelled target data).
+    align: turn each wearer's electrode ring to the training wearers' (unlabelled target data), or to the frame of
+      the checkpoint that it starts from.
     start: 'scratch' or 'checkpoint'.
     tune: 'all' parameters, only the 'head', a closed-form head on the frozen encoder ('lda', 'ridge',
       'prototypes'), or on the encoder after all parameters were trained ('all_then_lda', ...).
     optim, steps, batch_size: of the fold's training.
     augment, smoothing, slot_share: see the supervised task.
+    windows: train on single windows, half a slot apart, in place of sentences.
+    others_wear: train on every recording as if worn as each of the training people wears it; inductive.
     whole_sentence: score a repetition from whole sentences; else from its windows.
     shrinkage: of the LDA and the ridge, see `closed_form`.
     features: names of `signal.features.FEATURES` beside the encoder's vector; closed-form heads only.
@@ -94,6 +103,8 @@ class TransferMethod:
   augment: AugmentConfig = AugmentConfig()
   smoothing: float = 0.1
   slot_share: float = 0.0
+  windows: bool = False
+  others_wear: bool = False
   whole_sentence: bool = True
   shrinkage: float = 0.01
   features: tuple[str, ...] = ()
@@ -123,6 +134,9 @@ class TransferMethod:
     if self.copies and (not self.closed_head or self.features):
       raise ValueError(f'TransferMethod.copies: got {self.copies!r} with tune {self.tune!r} and features '
                        f'{self.features!r}, expected a closed-form head and no features, which nothing augments')
+    if self.others_wear and (self.align or self.centre == 'session'):
+      raise ValueError(f'TransferMethod.others_wear: got align {self.align} and centre {self.centre!r}, expected '
+                       "False and 'training' or 'none'")
     if not 0 <= self.shrinkage < 1:
       raise ValueError(f'TransferMethod.shrinkage: got {self.shrinkage!r}, expected within [0, 1)')
 
@@ -153,8 +167,12 @@ class TransferMethod:
                        'a ClassifierConfig or a baseline')
     prepared = data.views[self.view]
     centre = batches_lib.make_centre(prepared, self.centre, _sessions(prepared, fold))
-    if self.align and fold.train:
-      target = fold.calibration + fold.test + self._pool(prepared, fold)
+    frame = data.pretrained.frame if self.start == 'checkpoint' and data.pretrained else None
+    target = fold.calibration + fold.test + self._pool(prepared, fold)
+    if self.align and frame is not None:
+      rows = [row.segment for row in fold.train + target]
+      centre = batches_lib.in_frame(prepared, centre, rows, frame)
+    elif self.align and fold.train:
       centre = batches_lib.aligned(prepared, centre, [row.segment for row in fold.train],
                                    [row.segment for row in target])
     predict = self.fitted(data, fold, centre, seed)
@@ -229,12 +247,7 @@ class TransferMethod:
 
   def _train(self, data: TransferData, fold: splits.Fold, centre, seed: int):
     """Parameters after the fold's training."""
-    sources, weights = [], []
-    for rows in (fold.train, fold.calibration):
-      if rows:
-        source = batches_lib.sentence_arrays(data.views[self.view], *_crops(data.views[self.view], rows), centre)
-        sources.append({k: v for k, v in source.items() if k != 'segment'})
-        weights.append(0.5)
+    sources, weights = self._sources(data.views[self.view], fold, centre)
     task = SupervisedTask(self.model, self.augment, self.smoothing, self.slot_share)
     settings = self.optim
     if self.tune == 'head':
@@ -247,6 +260,22 @@ class TransferMethod:
     config = loop.LoopConfig(steps=self.steps, log_every=self.steps, checkpoint_every=self.steps,
                              progress=False)
     return jax.device_get(loop.fit(task, tx, feed, begin, config, name=fold.name).state.params)
+
+  def _sources(self, prepared: Prepared, fold: splits.Fold, centre) -> tuple[list[dict[str, Any]], list[float]]:
+    """Examples, and their weights: those of other people and the target's own weigh alike."""
+    ways = [(centre, 1.0)]
+    if self.others_wear and fold.train:
+      ways = wears.as_others_wear(prepared, centre, [row.segment for row in fold.train])
+    sources, weights = [], []
+    for rows, centres in ((fold.train, ways), (fold.calibration, [(centre, 1.0)])):
+      for each, share in centres if rows else ():
+        if self.windows:
+          sources.append(sentence_windows.window_arrays(prepared, rows, each, closed_form.half_slot(prepared)))
+        else:
+          source = batches_lib.sentence_arrays(prepared, *_crops(prepared, rows), each)
+          sources.append({k: v for k, v in source.items() if k != 'segment'})
+        weights.append(share)
+    return sources, weights
 
   def _encoder(self, data: TransferData):
     """The checkpoint's encoder, unchanged since it was loaded."""

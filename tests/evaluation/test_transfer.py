@@ -9,7 +9,7 @@ import pytest
 from aemg_jax.data import batches, splits
 from aemg_jax.evaluation import sentence_windows, transfer
 from aemg_jax.evaluation.transfer import Pretrained, TransferData, TransferMethod
-from aemg_jax.models import WindowCNNConfig
+from aemg_jax.models import WindowCNN, WindowCNNConfig
 from aemg_jax.training import checkpoints, loop
 from aemg_jax.training.augment import AugmentConfig
 from tests import tiny_runs, tiny_set
@@ -97,7 +97,8 @@ def test_a_checkpoint_changed_in_memory_is_refused(begins):
     (dict(tune='some'), "TransferMethod.tune: got 'some'"),
     (dict(centre='subject'), "TransferMethod.centre: got 'subject'"),
     (dict(model=WindowCNNConfig(), start='checkpoint'), 'TransferMethod.model: got WindowCNNConfig'),
-    (dict(model=WindowCNNConfig(), tune='lda'), 'TransferMethod.model: got WindowCNNConfig')])
+    (dict(model=WindowCNNConfig(), tune='lda'), 'TransferMethod.model: got WindowCNNConfig'),
+    (dict(others_wear=True, centre='session'), "others_wear: got align False and centre 'session'")])
 def test_methods_that_cannot_be(changes, message):
   """Catches: a typo that means 'scratch', a CNN without an encoder to start from."""
   with pytest.raises(ValueError, match=message):
@@ -153,3 +154,45 @@ def test_a_closed_form_head_after_training_sits_on_the_trained_encoder():
   np.testing.assert_array_equal(got.window_log_prob, want.window_log_prob)
   untrained = dataclasses.replace(frozen, start='scratch').predict(_data(), fold, 0)
   assert np.abs(got.window_log_prob - untrained.window_log_prob).max() > 1
+
+
+def test_training_examples_are_windows_worn_as_others_wear_them(monkeypatch):
+  """Catches: sentences where windows are asked for, calibration recordings turned, ways that weigh alike."""
+  prepared = tiny_set.prepared()
+  fold = splits.few_shot(prepared.segments, tiny_set.SUBJECTS, ('cal',), ('test',), None)[0]
+  centre = batches.make_centre(prepared, 'training', transfer._sessions(prepared, fold))
+  turned = dataclasses.replace(centre, mean_scf=centre.mean_scf + 1)
+  monkeypatch.setattr(transfer.wears, 'as_others_wear', lambda *_: [(centre, 0.75), (turned, 0.25)])
+  method = dataclasses.replace(METHOD, windows=True, others_wear=True)
+  sources, weights = method._sources(prepared, fold, centre)
+  assert weights == [0.75, 0.25, 1.0]
+  windows = (tiny_set.N_SAMPLES - 52) // 26 + 1
+  for source, rows in zip(sources, (fold.train, fold.train, fold.calibration)):
+    assert source['words'].valid_n.shape == (windows * len(rows), 4)
+    labels = prepared.segments['label'][[row.segment for row in rows]]
+    assert sorted(source['label']) == sorted(np.repeat(labels, windows))
+  np.testing.assert_allclose(sources[1]['words'].amplitude_n, sources[0]['words'].amplitude_n - 1, atol=1e-5)
+  assert not np.array_equal(sources[2]['words'].amplitude_n[:1], sources[0]['words'].amplitude_n[:1])
+  sentences, weights = dataclasses.replace(method, windows=False, others_wear=False)._sources(prepared, fold, centre)
+  assert weights == [1.0, 1.0] and sentences[0]['words'].valid_n.shape[1] == 16
+
+
+def test_a_window_network_reads_what_it_is_given():
+  """Catches: an input that is left out, an absent electrode that is seen, correlations of amplitude."""
+  words = jax.tree.map(lambda x: x[:6], batches.sentence_arrays(
+      tiny_set.prepared(), [0, 1, 2], None, batches.make_centre(tiny_set.prepared(), 'none', ()))['words'])
+  louder = words._replace(waveform_np=words.waveform_np * 3.0)
+  changed = words._replace(spectrum_nf=words.spectrum_nf + 1.0, amplitude_n=words.amplitude_n - 1.0)
+  absent = words._replace(valid_n=np.where(np.arange(16) % 4 == 1, False, words.valid_n))
+  for inputs, differs in (('waveform', (True, False, True)), ('words', (False, True, True)),
+                          ('correlation', (False, False, True))):
+    model = WindowCNN(WindowCNNConfig(classes=3, features=(8,), max_channels=4, inputs=(inputs,)))
+    params = model.init(jax.random.key(0), words)
+    want = model.apply(params, words)
+    for other, expected in zip((louder, changed, absent), differs):
+      assert (np.abs(model.apply(params, other) - want).max() > 1e-2) == expected
+    garbage = absent._replace(waveform_np=np.where(absent.valid_n[..., None], absent.waveform_np, 9.0),
+                              spectrum_nf=np.where(absent.valid_n[..., None], absent.spectrum_nf, 9.0))
+    np.testing.assert_array_equal(model.apply(params, garbage), model.apply(params, absent))
+  with pytest.raises(ValueError, match="WindowCNNConfig.inputs: got .'word',.,"):
+    WindowCNNConfig(inputs=('word',))
