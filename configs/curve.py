@@ -2,7 +2,8 @@
 
 aemg evaluate --config=configs/curve.py:myo_armband,part=pretraining --workdir=W [--checkpoint=W/masked]
 Variants: as of configs/gesture.py, and part=pretraining: the subjects set apart for pre-training, one left
-out in turn, for choices (a set that sets none apart has all its subjects). Needs W/prepared/fixed alone.
+out in turn, for choices (a set that sets none apart has all its subjects). people=more: those set apart give labels in
+every fold. Needs W/prepared/fixed alone.
 """
 
 from ml_collections import ConfigDict
@@ -15,8 +16,10 @@ SECONDS = (0.0, 2.0, 5.0, 10.0, 20.0, 35.0, 60.0)
 def get_config(variant=None):
   """Networks of two thirds of the aligned LOSO row's updates, without and with turned bands."""
   words = (variant or 'synthetic_emg').split(',')
-  pretraining = 'part=pretraining' in words
-  c = common.one(','.join(word for word in words if word != 'part=pretraining'))
+  pretraining, more = 'part=pretraining' in words, 'people=more' in words
+  c = common.one(','.join(word for word in words if word not in ('part=pretraining', 'people=more')))
+  if more and (pretraining or not c['data']['pretraining']):
+    raise ValueError(f"config variant {variant!r}: people=more: expected people set apart who are not tested")
   data, synthetic = c['data'], c['data']['synthetic']
   steps = data['steps']['gesture'] * 4 // 15
   network = lambda **changes: gesture.transformer(c, steps=steps, centre='session', **changes)
@@ -29,6 +32,7 @@ def get_config(variant=None):
           seconds=SECONDS[:4] if synthetic else SECONDS, baselines=('lda-features-centred',),
           self_training=dict(rounds=3, share=0.6, balanced=True, least=4),
           subjects=data['pretraining'] if pretraining else data['evaluation'],
+          train_subjects=data['pretraining'] * more,
           networks=[dict(name='transformer-centred', network=network()),
                     dict(name='transformer-aligned', network=network(align=True))],
           **({} if pretraining else session))))

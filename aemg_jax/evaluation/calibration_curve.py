@@ -29,6 +29,7 @@ from aemg_jax.evaluation.window_table import WindowTable
 
 CURVE_FILE = 'calibration_curve.json'
 ALL = math.inf
+MORE_PEOPLE = '-more-people'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +56,7 @@ class CurveConfig:
   Attributes:
     seconds: lengths of unlabelled data, rising; 'all' is always added.
     subjects: who is tested in turn, the others train; names or prefixes, empty is all.
+    train_subjects: who train in every fold besides; rows then say so in their names.
     stream_sessions: whose repetitions in time order are the stream; empty is all, by name.
     test_sessions: tested; empty is all.
     baselines: names of `baselines.BASELINES` that centre; each without and with turned bands.
@@ -63,6 +65,7 @@ class CurveConfig:
   """
   seconds: tuple[float, ...] = ()
   subjects: tuple[str, ...] = ()
+  train_subjects: tuple[str, ...] = ()
   stream_sessions: tuple[str, ...] = ()
   test_sessions: tuple[str, ...] = ()
   baselines: tuple[str, ...] = ()
@@ -94,6 +97,9 @@ class CurveFold:
 def curve_folds(segments: splits.Segments, config: CurveConfig) -> tuple[CurveFold, ...]:
   """One per subject; ValueError where a stream is shorter than the longest length."""
   subjects = splits.select_subjects(segments, config.subjects, 'CurveConfig.subjects')
+  more = config.train_subjects and splits.select_subjects(segments, config.train_subjects, 'CurveConfig.train_subjects')
+  if set(more) & set(subjects):
+    raise ValueError(f'CurveConfig.train_subjects: {min(set(more) & set(subjects))!r} is tested, expected others')
   found = []
   for subject in subjects:
     stream = splits.stream(segments, subject, config.stream_sessions)
@@ -104,7 +110,7 @@ def curve_folds(segments: splits.Segments, config: CurveConfig) -> tuple[CurveFo
     used = {row.segment for row in longest}
     test = [row for row in splits.whole_rows(segments, [subject], config.test_sessions)
             if row.segment not in used]
-    train = splits.whole_rows(segments, [s for s in subjects if s != subject])
+    train = splits.whole_rows(segments, [s for s in (*subjects, *more) if s != subject])
     fold = splits.check_fold(segments, splits.Fold(subject, train, (), tuple(test)))
     mine = splits.column_keys(segments, 'subject') == subject
     found.append(CurveFold(fold, stream, tuple(np.unique(segments['session_index'][mine]).tolist())))
@@ -129,6 +135,7 @@ def run(config: CurveConfig, workdir: str, data: TransferData, table: WindowTabl
   rows = json.loads(path.read_text(encoding='utf-8'))['rows'] if path.exists() else []
   shared = {align: None for align in (False, True)}
   for name, method, align, own in _methods(config):
+    name += MORE_PEOPLE * bool(config.train_subjects)
     own_seeds = tuple(seeds) if isinstance(method, TransferMethod) else (0,)
     starts = checkpoint_hash if getattr(method, 'start', '') == 'checkpoint' else None
     identity = json.loads(json.dumps({

@@ -77,6 +77,17 @@ def test_a_stream_is_cut_in_time_order_and_never_tested():
     calibration_curve.curve_folds(segments, dataclasses.replace(CONFIG, seconds=(60.0,)))
 
 
+def test_more_people_train_in_every_fold():
+  """Catches: people who train in no fold, who are tested too, rows that do not say so."""
+  segments = tiny_set.prepared().segments
+  config = dataclasses.replace(CONFIG, subjects=('s0', 's1'), train_subjects=('s2',))
+  trained = [{segments['subject'][row.segment] for row in f.fold.train}
+             for f in calibration_curve.curve_folds(segments, config)]
+  assert trained == [{'s1', 's2'}, {'s0', 's2'}]
+  with pytest.raises(ValueError, match="CurveConfig.train_subjects: 's1' is tested"):
+    calibration_curve.curve_folds(segments, dataclasses.replace(config, train_subjects=('s1',)))
+
+
 def test_a_point_sees_its_own_seconds_alone():
   """Catches: a session mean, scale or placement from all of the target. Later seconds and the test
   rows are made 1000 times louder: the centre of the first second must stay as it is, to the bit."""
