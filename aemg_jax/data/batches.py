@@ -114,10 +114,44 @@ def aligned(prepared: cache.Prepared, centre: Centre, train_rows: Sequence[int],
       data['words'], data['label'], subject_b, np.isin(data['segment'], train_rows), worn)
   found = {s: model.element_of(s) for s in model.subject_s} | {s: p.element for s, p in placed.items()}
   subject_s = splits.column_keys(prepared.sessions, 'subject')
-  element_s = np.array([found[s] if s in found else 0 for s in subject_s], np.int32)
-  centre = dataclasses.replace(centre, element_s=element_s, worn=worn, frame=frames.Frame(model, worn))
+  element_s = np.array([found[s] if s in found else model.usual for s in subject_s], np.int32)
+  centre = dataclasses.replace(centre, element_s=element_s, worn=worn,
+                               frame=frames.Frame(model, worn, centre.transductive))
   return centre if centre.transductive or not centre.mean_scf.any() else _mean_by_place(
       prepared, centre, np.unique(prepared.segments['session_index'][list(train_rows)]))
+
+
+def in_frame(prepared: cache.Prepared, centre: Centre, rows: Sequence[int], frame: frames.Frame) -> Centre:
+  """The centre with every wearer's place in a stored frame; segments of another montage are left alone.
+
+  Wearers that the frame was fitted on keep their place, others are placed by their unlabelled words.
+
+  Args:
+    prepared: a set.
+    centre: a 'training' mean in it must be by place of the frame, as a checkpoint keeps it.
+    rows: segments whose wearers are placed.
+    frame: see `frames.stored`.
+  """
+  if montage.common(prepared.segments, rows) != frame.worn:
+    logging.warning('alignment: not the montage that the frame was fitted for: left as it is')
+    return centre
+  seen = make_centre(prepared, 'session' if frame.centred else 'none', ())  # as it was fitted
+  data = sentence_arrays(prepared, rows, None, seen)
+  subject_b = splits.column_keys(prepared.segments, 'subject')[data['segment']]
+  known = [str(s) for s in frame.model.subject_s]
+  found = {}
+  for subject in np.unique(subject_b).tolist():
+    words = _take(data, np.flatnonzero(subject_b == subject))['words']
+    found[subject] = (frame.model.element_of(subject) if subject in known
+                      else frames.place(frame, words, frame.worn).element)
+  logging.info('alignment: %d of %d wearers turned to a stored frame',
+               sum(element != frame.model.usual for element in found.values()), len(found))
+  subject_s = splits.column_keys(prepared.sessions, 'subject')
+  element_s = np.array([found[s] if s in found else frame.model.usual for s in subject_s], np.int32)
+  mean_scf = centre.mean_scf
+  if not centre.transductive and mean_scf.any():
+    mean_scf = np.stack([montage.by_electrode(*x, frame.worn) for x in zip(mean_scf, element_s)])
+  return dataclasses.replace(centre, mean_scf=mean_scf, element_s=element_s, worn=frame.worn, frame=frame)
 
 
 def _mean_by_place(prepared: cache.Prepared, centre: Centre, train_sessions: np.ndarray) -> Centre:

@@ -5,7 +5,7 @@ of each `alignment.Alignment` beside its parameters. A recording of another mont
 frame, is left as it is; one that is too short or too uniform to tell counts as worn as usual.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +17,10 @@ from aemg_jax.sentences.words import Words
 
 
 class Frame(NamedTuple):
-  """A fitted frame and the montage that turns in it."""
+  """A fitted frame, the montage that turns in it, and whether words less their session's mean fitted it."""
   model: Alignment
   worn: montage.Montage
+  centred: bool = True
 
 
 def item(name: str) -> str:
@@ -30,7 +31,8 @@ def item(name: str) -> str:
 def as_meta(frames: Mapping[str, Frame]) -> dict[str, Any] | None:
   """{set: montage, and what a person wants to know}, as JSON; None without a frame."""
   found = {}
-  for name, (model, worn) in frames.items():
+  for name, frame in frames.items():
+    model, worn = frame.model, frame.worn
     found[name] = {key: list(places) for key, places in worn._asdict().items()} | {
         'wearers': len(model.subject_s), 'ways_to_wear': len(model.perm_gc), 'usual': model.usual,
         'least_confidence': float(model.least_confidence)}
@@ -62,6 +64,12 @@ def stored(meta: Mapping[str, Any] | None, arrays: Mapping[str, Mapping[str, np.
                        f'montage, expected the {len(montage.elements(worn))} of {worn}')
     found[name] = Frame(model, worn)
   return found
+
+
+def frame_of(found: Mapping[str, Frame], trained_on: Sequence[str], source: str) -> Frame | None:
+  """A set's frame; to a model of one set every other set is that one, as its mean is."""
+  name = source if source in trained_on or len(trained_on) > 1 else trained_on[0]
+  return found[name] if name in found else None
 
 
 def place(frame: Frame, words: Words, worn: montage.Montage) -> placement.Placement | None:

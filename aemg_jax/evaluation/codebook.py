@@ -14,13 +14,13 @@ import numpy as np
 from sklearn.linear_model import RidgeClassifier
 
 from aemg_jax import config as config_lib
-from aemg_jax.data import batches, montage, splits
+from aemg_jax.data import batches, frames, montage, splits
 from aemg_jax.evaluation import code_families, figure_data
 from aemg_jax.models import quantiser
 from aemg_jax.models.vq_autoencoder import VQAutoencoder, VQConfig
 from aemg_jax.sentences import cache
 from aemg_jax.sentences.words import Words
-from aemg_jax.training import checkpoints, parallel
+from aemg_jax.training import checkpoints, jobs, parallel
 from aemg_jax.training.tasks.vq import target_and_weight
 
 RESULT_FILE = 'codebook.json'
@@ -48,12 +48,14 @@ class Coded:
     segment_b: segment of each sentence.
     code_bn: code of each word, -1 where absent.
     output: {target: [b, n, size]} reconstructions.
+    framed: rings were turned to the tokeniser's own frame, by unlabelled words.
   """
   model: VQConfig
   words: Words
   segment_b: np.ndarray
   code_bn: np.ndarray
   output: dict[str, np.ndarray]
+  framed: bool = False
 
 
 def tokeniser_of(workdir: str) -> tuple[VQConfig, dict]:
@@ -79,12 +81,23 @@ def encode(model: VQConfig, trees: dict, words: Words) -> tuple[np.ndarray, dict
 
 
 def load(tokeniser: str, prepared: cache.Prepared) -> Coded:
-  """Runs the tokeniser of a work directory over every sentence of a prepared set."""
+  """Runs the tokeniser of a work directory over every sentence of a prepared set, set by set."""
   model, trees = tokeniser_of(tokeniser)
-  centre = _centre(checkpoints.load_meta(tokeniser), prepared)
-  data = batches.sentence_arrays(prepared, np.arange(len(prepared.segments['label'])), None, centre)
-  code_bn, output = encode(model, trees, data['words'])
-  return Coded(model, data['words'], data['segment'], code_bn, output)
+  meta = checkpoints.load_meta(tokeniser)
+  found = jobs.stored_frames(meta, checkpoints.load_extra(tokeniser, item='alignment'), tokeniser)
+  centre, parts, framed = _centre(meta, prepared), [], False
+  source_r = prepared.segments['source']
+  for name in dict.fromkeys(source_r.tolist()):
+    rows, own = np.flatnonzero(source_r == name), centre
+    frame = frames.frame_of(found, list(meta['split']), name)
+    if frame is not None:
+      own = batches.in_frame(prepared, centre, rows, frame)
+      framed |= own.frame is not None
+    data = batches.sentence_arrays(prepared, rows, None, own)
+    parts.append((data['words'], data['segment']))
+  words, segment_b = jax.tree.map(lambda *xs: np.concatenate(xs), *parts)
+  code_bn, output = encode(model, trees, words)
+  return Coded(model, words, segment_b, code_bn, output, framed)
 
 
 def _centre(meta, prepared: cache.Prepared) -> batches.Centre:
@@ -162,7 +175,9 @@ def measure(coded: Coded, prepared: cache.Prepared, folds: Sequence[splits.Fold]
   share = count_k[count_k > 0] / count_k.sum()
   variance = {t: explained_variance(coded, t, row_b) for t in coded.model.targets}
   probe = histogram_probe(coded, prepared, folds, align=False)
-  aligned = histogram_probe(coded, prepared, folds, align=True) if _turns(prepared) else None
+  aligned = probe if coded.framed else None
+  if not coded.framed and _turns(prepared):
+    aligned = histogram_probe(coded, prepared, folds, align=True)
   found = {
       'codes': len(count_k), 'codes_used': int((count_k > 0).sum()),
       'used_share': float((count_k > 0).mean()), 'perplexity': float(np.exp(-(share * np.log(share)).sum())),

@@ -10,9 +10,10 @@ from typing import Any
 
 from absl import logging
 import jax
+import numpy as np
 
 from aemg_jax import config as config_lib
-from aemg_jax.data import splits
+from aemg_jax.data import frames, splits
 from aemg_jax.evaluation import (
     baselines, calibration_curve, codebook, few_subjects, protocols, results, showcase)
 from aemg_jax.evaluation import delays as delays_lib
@@ -23,7 +24,7 @@ from aemg_jax.models.sentence_encoder import EncoderConfig
 from aemg_jax.sentences import cache
 from aemg_jax.sentences.views import View, view_path
 from aemg_jax.sentences.words import with_channels
-from aemg_jax.training import checkpoints, export_files
+from aemg_jax.training import checkpoints, export_files, jobs
 
 FEATURE_SCALE = 10.0
 RUN_FILE = 'run.json'
@@ -114,6 +115,8 @@ def run(config: EvaluateConfig, workdir: str, checkpoint: str = '', tokeniser: s
   if split:
     wanted = (protocols.ProtocolConfig(kind='table', table=split),)
   pretrained = _pretrained(checkpoint, config)
+  if pretrained is not None:
+    pretrained = pretrained._replace(frame=_frame(checkpoint, config, first))
   for name in config.baselines:
     baselines.baseline(name)
   folds_of = {protocol: protocols.make_folds(segments, protocol) for protocol in wanted}
@@ -201,6 +204,28 @@ def _pretrained(checkpoint: str, config: EvaluateConfig) -> Pretrained | None:
       raise ValueError(f'{checkpoint}: encoder of another size or kind: {found}')
   encoder = params['encoder']
   return Pretrained(encoder, checkpoints.params_hash(encoder))
+
+
+def _frame(checkpoint: str, config: EvaluateConfig, prepared: cache.Prepared) -> frames.Frame | None:
+  """The frame that a checkpoint's encoder reads; networks that would show it electrodes elsewhere are refused."""
+  if export_files.is_export(checkpoint):
+    meta, *_, alignment = export_files.read(checkpoint)
+  else:
+    meta, alignment = checkpoints.load_meta(checkpoint), checkpoints.load_extra(checkpoint, item='alignment')
+  found = jobs.stored_frames(meta, alignment, checkpoint)
+  sources = np.unique(prepared.segments['source']).tolist()
+  of = {name: frames.frame_of(found, list(meta['split']), name) for name in sources} if found else {}
+  if not any(of.values()):
+    return None
+  if len(sources) > 1:
+    raise ValueError(f'{checkpoint}: an encoder of aligned wearers, got {sources}, expected one built set')
+  for place, networks in (('networks', config.networks), ('curve.networks', config.curve.networks),
+                          ('few.networks', config.few.networks)):
+    for entry in networks:
+      if entry.network.start == 'checkpoint' and (place != 'networks' or not entry.network.align):
+        raise ValueError(f'{checkpoint}: an encoder of aligned wearers: {place} {entry.name!r} would show it '
+                         'others, expected align=True among networks')
+  return of[sources[0]]
 
 
 def _with_channels(config: EvaluateConfig, channels: int) -> EvaluateConfig:

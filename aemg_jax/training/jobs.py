@@ -278,6 +278,12 @@ def _check_frames(init: str, carried: dict[str, Any]) -> None:
                      'JobConfig.align, sets and subjects')
 
 
+def stored_frames(meta: dict[str, Any], alignment: dict[str, Any], where: str) -> dict[str, frames.Frame]:
+  """{built set: frame} of a checkpoint, from its meta and its item 'alignment'."""
+  found = frames.stored(meta['alignment'] if 'alignment' in meta else None, alignment, where)
+  return {name: frame._replace(centred=meta['job']['centre'] == 'session') for name, frame in found.items()}
+
+
 def _check_workdir(workdir: str, meta: dict[str, Any]) -> None:
   """A work directory belongs to one job; only its length may change between runs."""
   stored = checkpoints.latest_meta(workdir)

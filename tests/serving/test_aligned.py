@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 import aemg_jax
-from aemg_jax.data import batches, frames, montage
+from aemg_jax.data import batches, frames, montage, splits
+from aemg_jax.evaluation import codebook, evaluate, transfer
 from aemg_jax.models.vq_autoencoder import VQAutoencoder
 from aemg_jax.models import quantiser
 from aemg_jax.serving import export, load, predict
-from aemg_jax.sentences import cache
+from aemg_jax.sentences import cache, views
 from aemg_jax.sentences.words import PrepareConfig, RectifyConfig, SentenceConfig
 from aemg_jax.training import checkpoints, export_files, items, jobs
 from data_builders.synthetic_emg import generator
@@ -242,3 +243,58 @@ def test_jobs_say_what_cannot_be(tmp_path, caplog):
   assert part.centre.frame is None and 'is not aligned' in caplog.messages[-1]
   assert part.centre.place_mean_cf is None and isinstance(part.centre, batches.Centre)
   assert items.params_hash(frames.as_arrays({})) == items.params_hash({})
+
+
+@functools.lru_cache
+def with_new():
+  """The set and one wearer more, whom no job has seen."""
+  made = [record for subject in (*WORN, NEW) for record in records(subject)]
+  out = os.path.join(tiny_set.folder(), 'aligned', 'with_new')
+  return cache.open_prepared(tiny_set.write(out, made, PREPARE, generator.LABEL_NAMES[1:]), PREPARE)
+
+
+@pytest.mark.parametrize('centre', ['session', 'training'])
+def test_codes_are_read_in_the_tokeniser_s_frame(centre):
+  """Catches: codes of electrodes in another order than the codebook was trained in; a mean by place that is
+  taken from electrodes; wearers turned a second time for the probe."""
+  part, = jobs.mixture(job('vq', centre=centre), [prepared()])
+  coded = codebook.load(workdir('vq', centre), with_new())
+  known_b = coded.segment_b < len(prepared().segments['label'])
+  for name in coded.words._fields:
+    found, wanted = getattr(coded.words, name)[known_b], getattr(part.source['words'], name)
+    np.testing.assert_allclose(found, wanted, atol=2e-6, err_msg=name)
+  assert coded.framed
+  plain = batches.make_centre(with_new(), 'none', ())
+  raw = batches.sentence_arrays(with_new(), np.unique(coded.segment_b[~known_b]), None, plain)['words']
+  shift_nc = (raw.amplitude_n - coded.words.amplitude_n[~known_b]).reshape(-1, 8)
+  assert shift_nc.std(axis=0).min() > 0.1  # the new wearer is turned: no mean of electrodes explains it
+
+
+def _evaluated(**changes):
+  method = transfer.TransferMethod(tiny_set.MODEL, centre='session', align=True, start='checkpoint', tune='lda')
+  network = evaluate.Network('n', dataclasses.replace(method, **changes))
+  return evaluate.EvaluateConfig('made', (views.View('fixed', PREPARE),), (), (), (network,))
+
+
+def test_an_encoder_is_evaluated_in_its_own_frame(monkeypatch):
+  """Catches: wearers turned to a frame of the fold's people, in which the encoder has never seen an electrode;
+  a network that would show it electrodes as they are worn."""
+  path = workdir('supervised', 'training')
+  frame = evaluate._frame(path, _evaluated(), with_new())
+  tested = [f'{DEVICE.name}/{subject}' for subject in ('S02', 'S05', NEW)]
+  fold = splits.loso(with_new().segments, tested)[2]
+  seen = []
+  keep = lambda self, data, fold, centre, seed: seen.append(centre)
+  monkeypatch.setattr(transfer.TransferMethod, 'fitted', keep)
+  data = transfer.TransferData({'fixed': with_new()}, transfer.Pretrained(None, '', frame))
+  with pytest.raises(TypeError):  # nothing was fitted
+    _evaluated().networks[0].network.predict(data, fold, 0)
+  assert seen[0].frame is frame and seen[0].transductive
+  element_of = dict(zip(with_new().sessions['subject'], seen[0].element_s))
+  known = dict(zip(frame.model.subject_s, frame.model.element_s))
+  placed = loaded('supervised', 'training').tokeniser.place(long_recording())
+  assert [element_of[s] for s in tested] == [known[tested[0]], known[tested[1]], placed.element] == [6, 0, 3]
+  with pytest.raises(ValueError, match="networks 'n' would show it others, expected align=True"):
+    evaluate._frame(path, _evaluated(align=False), with_new())
+  unaligned = tiny_runs.workdir('supervised')
+  assert evaluate._frame(unaligned, _evaluated(align=False), tiny_set.prepared()) is None

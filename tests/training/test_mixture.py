@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from aemg_jax.data import batches, splits
+from aemg_jax.data import batches, frames, splits
 from aemg_jax.training import jobs
 from tests import tiny_mixture, tiny_runs
 
@@ -71,6 +71,40 @@ def test_subjects_of_a_mixture_are_asked_for_with_their_set():
   with pytest.raises(ValueError, match='JobConfig.subjects chooses nobody there'):
     jobs.mixture(_job(subjects=('b:*',)), [tiny_mixture.prepared(), dataclasses.replace(
         tiny_mixture.prepared(), segments=alone)])
+
+
+@pytest.mark.heavy
+def test_every_set_has_a_frame_of_its_own_and_one_without_a_ring_none():
+  """Catches: a frame over the wearers of two sets; a turn of one set's sessions by another's; electrodes
+  without an order or labels turned; a mean by another set's places in the checkpoint."""
+  prepared, job = tiny_mixture.rings(), tiny_runs.job('vq', prepare=tiny_mixture.OPEN, subjects=(), align=True,
+                                                      centre='training')
+  parts = {part.name: part for part in jobs.mixture(job, [prepared])}
+  assert list(parts) == ['a', 'b', 'c', 'd']
+  source_s, subject_s = prepared.sessions['source'], splits.column_keys(prepared.sessions, 'subject')
+  own = batches.make_centre(prepared, 'training', range(len(source_s))).mean_scf
+  plain = {part.name: part for part in jobs.mixture(dataclasses.replace(job, align=False), [prepared])}
+  for name, part in parts.items():
+    mine = source_s == name
+    if name in ('c', 'd'):  # electrodes here and there; no label
+      assert part.centre.frame is None and part.centre.element_s is None
+      np.testing.assert_array_equal(part.centre.mean_scf[mine], own[mine])
+      for a, b in zip(part.source['words'], plain[name].source['words']):
+        np.testing.assert_array_equal(a, b)
+      continue
+    model, turns = part.centre.frame.model, tiny_mixture.TURNS[name]
+    assert sorted(model.subject_s) == sorted(subject_s[mine])
+    undone = (model.element_s - turns) % 8  # to one frame, whichever way that is turned
+    assert len(set(undone.tolist())) == 1 and model.element_s.max() < 8
+    np.testing.assert_array_equal(part.centre.element_s[mine], model.element_s)
+    words = part.source['words']
+    amplitude_wc = words.amplitude_n.reshape(-1, 8)[words.valid_n.reshape(-1, 8).all(1)]
+    np.testing.assert_allclose(amplitude_wc.mean(0), 0, atol=1e-3)  # at each place of the set's own frame
+    stored = np.array(jobs._training_mean(prepared, part))
+    assert not np.allclose(stored, own[mine][0], atol=0.05)  # by place, not by electrode
+  carried = frames.as_arrays({name: part.centre.frame for name, part in parts.items() if part.centre.frame})
+  assert set(carried) == {'a', 'b'}
+  assert not np.allclose(carried['a']['mean_kd'], carried['b']['mean_kd'], atol=0.05)
 
 
 def test_open_grids_take_the_sets_number_of_channels():
