@@ -161,8 +161,9 @@ class SentenceEncoder(nn.Module):
     dtype = c.blocks.dtype
     unplaced_bsqd = Dense((c.positions * d,), dtype=dtype, name='unplace')(slot_bsd)
     unplaced_bsqd = unplaced_bsqd.reshape(b, s, c.positions, d)
-    word_bnd = product('bscq,bsqd->bscd', place_bscq.astype(dtype), unplaced_bsqd).reshape(b, n, d)
-    word_bnd = norms.gelu((word_bnd + self._table('ring', c.rings, words.ring_n)).astype(dtype))
+    word_bnd = product('bscq,bsqd->bscd', place_bscq.astype(dtype), unplaced_bsqd).astype(dtype)
+    word_bnd = word_bnd.reshape(b, n, d)
+    word_bnd = norms.gelu(word_bnd + self._table('ring', c.rings, words.ring_n).astype(dtype))
     word_bnd = Dense((d,), dtype=dtype, name='word')(word_bnd)
     word_bnd = norms.LayerNorm(dtype=dtype, name='word_norm')(word_bnd)
     return Encoded(word_bnd, slot_bsd, slot_valid_bs)

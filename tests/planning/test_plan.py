@@ -82,6 +82,20 @@ def test_costs_by_hand():
   assert found.peak_bytes <= looped.peak_bytes <= found.peak_bytes + 16
 
 
+def test_products_of_bfloat16_take_half_the_memory():
+  """Catches: a plan for a pod with the float32 copies in which a CPU multiplies bfloat16."""
+  x, y = jnp.zeros((8, 16), jnp.bfloat16), jnp.zeros((16, 32), jnp.bfloat16)
+  wide = lambda x, y: jnp.dot(x.astype(jnp.float32), y.astype(jnp.float32))
+  asked = lambda x, y: jnp.dot(x, y, preferred_element_type=jnp.float32)
+  chain = lambda dot: program.cost(jax.make_jaxpr(lambda x, y: dot(x, y).astype(jnp.bfloat16) * 2)(x, y))
+  plain = program.cost(jax.make_jaxpr(lambda x, y: jnp.dot(x, y) * 2)(x, y))
+  assert plain.peak_bytes == 2 * 8 * 32
+  for dot in (wide, asked):
+    assert chain(dot)._replace(elementwise=0) == plain._replace(elementwise=0)
+  kept = program.cost(jax.make_jaxpr(asked)(x, y))
+  assert kept.peak_bytes == 4 * 8 * 32  # a result in float32 stays that
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize('name', ['tiny', 'wide', 'tokeniser'])
 def test_flops_are_xla_s(name, monkeypatch):

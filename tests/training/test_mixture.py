@@ -102,6 +102,9 @@ def test_every_set_has_a_frame_of_its_own_and_one_without_a_ring_none():
     np.testing.assert_allclose(amplitude_wc.mean(0), 0, atol=1e-3)  # at each place of the set's own frame
     stored = np.array(jobs._training_mean(prepared, part))
     assert not np.allclose(stored, own[mine][0], atol=0.05)  # by place, not by electrode
+    np.testing.assert_allclose(stored, part.centre.place_mean_cf, atol=1e-5)
+    turned = next(i for i, turn in enumerate(turns) if turn != turns[1])
+    assert not np.allclose(part.centre.mean_scf[np.flatnonzero(mine)[turned]], stored, atol=0.05)
   carried = frames.as_arrays({name: part.centre.frame for name, part in parts.items() if part.centre.frame})
   assert set(carried) == {'a', 'b'}
   assert not np.allclose(carried['a']['mean_kd'], carried['b']['mean_kd'], atol=0.05)
