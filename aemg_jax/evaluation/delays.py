@@ -68,12 +68,12 @@ def samples(delay_ms: float, rate_hz: float) -> int:
   return int(delay_ms * rate_hz / 1000 + 1e-9)
 
 
-def prediction_files(workdir: str, stem: str, seeds: Sequence[int], prepare: PrepareConfig,
+def prediction_files(workdir: str, protocol: str, method: str, seeds: Sequence[int], prepare: PrepareConfig,
                      short_samples: Sequence[int]) -> dict[tuple[int, int], pathlib.Path]:
   """{(samples of a window, seed): where the predictions of a row lie}."""
-  folder, rate_hz = pathlib.Path(workdir) / 'predictions', prepare.rectify.rate_hz
-  ends = {prepare.word.slot_samples: ''} | {n: f'-{1000 * n / rate_hz:g}ms' for n in short_samples}
-  return {(n, seed): folder / f'{stem}-seed{seed}{end}.npz' for n, end in ends.items() for seed in seeds}
+  ms_of = {prepare.word.slot_samples: None} | {n: 1000 * n / prepare.rectify.rate_hz for n in short_samples}
+  return {(n, seed): results.predictions_file(workdir, protocol, method, seed, ms)
+          for n, ms in ms_of.items() for seed in seeds}
 
 
 def load(files: Mapping[tuple[int, int], pathlib.Path]) -> dict[int, dict[int, Predictions]]:

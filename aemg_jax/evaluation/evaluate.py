@@ -16,6 +16,7 @@ from aemg_jax import config as config_lib
 from aemg_jax.data import frames, splits
 from aemg_jax.evaluation import (
     baselines, calibration_curve, codebook, few_subjects, protocols, results, showcase)
+from aemg_jax.evaluation import averages as averages_lib
 from aemg_jax.evaluation import delays as delays_lib
 from aemg_jax.evaluation import report as report_lib
 from aemg_jax.evaluation.transfer import Pretrained, TransferData, TransferMethod
@@ -53,6 +54,7 @@ class EvaluateConfig:
     curve: accuracy against seconds of unlabelled data.
     delays: accuracy against decision delay, of every row from its stored predictions.
     few: accuracy against the number of labelled people.
+    averages: rows whose probabilities are the mean of other rows'.
   """
   title: str
   views: tuple[View, ...]
@@ -65,6 +67,7 @@ class EvaluateConfig:
   curve: calibration_curve.CurveConfig = calibration_curve.CurveConfig()
   delays: delays_lib.DelayConfig = delays_lib.DelayConfig()
   few: few_subjects.FewSubjectsConfig = few_subjects.FewSubjectsConfig()
+  averages: tuple[averages_lib.Average, ...] = ()
 
   def __post_init__(self):
     names = [view.name for view in self.views]
@@ -127,6 +130,10 @@ def run(config: EvaluateConfig, workdir: str, checkpoint: str = '', tokeniser: s
   for protocol, folds in folds_of.items():
     for name, method, source, seeds in _methods(config, protocol, data, table):
       _one(rows, workdir, first, config.delays, protocol, folds, name, method, source, seeds, pretrained)
+    for average in config.averages:
+      if not average.protocols or protocol.title in average.protocols:
+        method, stored, seeds = averages_lib.of_rows(average, rows, protocol.title, workdir)
+        _one(rows, workdir, first, config.delays, protocol, folds, average.name, method, stored, seeds, pretrained)
   if config.curve.seconds:
     calibration_curve.run(config.curve, workdir, data, table, config.seeds, pretrained.hash if pretrained else None)
   if config.few.labelled:
@@ -157,12 +164,14 @@ def _one(rows, workdir, prepared: cache.Prepared, wanted: delays_lib.DelayConfig
       'method': name, 'protocol': protocol.title, 'config': settings, 'seeds': list(seeds),
       'split_hash': splits.split_hash(folds), 'checkpoint_hash': checkpoint_hash}))
   short = wanted.short_samples(name, prepared.config)
-  files = delays_lib.prediction_files(workdir, f'{protocol.title}-{name}', seeds, prepared.config, short)
+  files = delays_lib.prediction_files(workdir, protocol.title, name, seeds, prepared.config, short)
   row = next((row for row in rows if all(row[k] == v for k, v in identity.items())), None)
   if row is None or delays_lib.lacks(row, short):
     run = delays_lib.WithShort(method, short) if short else method
+    known, commits = ({}, {}) if short else _other_seeds(rows, identity, files)
     row, by_seed = protocols.evaluate(name, run, source, prepared.segments, len(prepared.labels), protocol,
-                                      folds, seeds, checkpoint_hash, settings)
+                                      folds, seeds, checkpoint_hash, settings, known)
+    row |= {'commits': commits} if commits else {}  # of the seeds that were there already
     for (length, seed), path in files.items():
       predictions = results.concatenate(run.found[length][seed]) if length in short else by_seed[seed]
       results.save_predictions(path, predictions, prepared.segments)
@@ -175,6 +184,15 @@ def _one(rows, workdir, prepared: cache.Prepared, wanted: delays_lib.DelayConfig
     row['delays'] = delays_lib.measure(wanted, delays_lib.load(files), prepared.config, prepared.segments)
   rows[:] = [r for r in rows if (r['method'], r['protocol']) != (name, protocol.title)] + [row]
   results.write_results(pathlib.Path(workdir) / RESULTS_FILE, prepared.labels, rows)
+
+
+def _other_seeds(rows, identity, files) -> tuple[dict[int, results.Predictions], dict[str, str]]:
+  """Predictions of a row that is the same but for its fewer seeds, and the commit of each."""
+  same = [row for row in rows if all(row[k] == v for k, v in identity.items() if k != 'seeds')]
+  seeds = set(same[0]['seeds']) & set(identity['seeds']) if same else set()
+  found = {seed: results.load_predictions(path) for (_, seed), path in files.items() if seed in seeds and path.exists()}
+  commits = same[0].get('commits', {}) if same else {}
+  return found, {str(seed): commits.get(str(seed), same[0]['commit']) for seed in found}
 
 
 def _pretrained(checkpoint: str, config: EvaluateConfig) -> Pretrained | None:

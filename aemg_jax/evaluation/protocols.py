@@ -162,6 +162,7 @@ def uses_target(labelled: str, transductive: bool, assumes: str = '') -> str:
 def evaluate(name: str, method: Method, data: Any, segments: splits.Segments, n_labels: int,
              protocol: ProtocolConfig, folds: Sequence[splits.Fold], seeds: Sequence[int] = (0,),
              checkpoint_hash: str | None = None, config: Mapping[str, Any] | None = None,
+             known: Mapping[int, results.Predictions] | None = None,
              ) -> tuple[dict[str, Any], dict[int, results.Predictions]]:
   """Runs a method over all folds and seeds.
 
@@ -176,6 +177,7 @@ def evaluate(name: str, method: Method, data: Any, segments: splits.Segments, n_
     seeds: each gives a full set of predictions.
     checkpoint_hash: that every fold started from; None for methods without one.
     config: settings to store in the row; None stores the method's own fields and the protocol's.
+    known: what an earlier run of the same predicted; these seeds are not run again.
 
   Returns:
     the row for results.json, and {seed: predictions of all folds}.
@@ -183,10 +185,13 @@ def evaluate(name: str, method: Method, data: Any, segments: splits.Segments, n_
   for fold in folds:  # made by `make_folds` or by hand
     splits.check_fold(segments, fold)
   begin_s = time.monotonic()
-  by_seed = {}
+  by_seed = dict(known or {})
   with tqdm.tqdm(total=len(seeds) * len(folds), desc=f'{protocol.title} {name}', unit='fold',
                  disable=None) as bar:
     for seed in seeds:
+      if seed in by_seed:
+        bar.update(len(folds))
+        continue
       parts = []
       for fold in folds:
         parts.append(results.check(method.predict(data, fold, seed), fold.test, n_labels))
@@ -200,7 +205,7 @@ def evaluate(name: str, method: Method, data: Any, segments: splits.Segments, n_
     config = {'method': settings, 'protocol': dataclasses.asdict(protocol)}
   transductive = method.transductive or getattr(data, 'scale_of_everybody', False)
   row = results.result_row(
-      by_seed, segments, n_labels, method=name, protocol=protocol.title,
+      {seed: by_seed[seed] for seed in seeds}, segments, n_labels, method=name, protocol=protocol.title,
       uses_target=uses_target(labelled, transductive, getattr(method, 'assumes', '')), transductive=transductive,
       split_hash=splits.split_hash(folds), checkpoint_hash=checkpoint_hash, config=dict(config),
       wall_s=time.monotonic() - begin_s)

@@ -144,6 +144,13 @@ def write_results(path: str | os.PathLike, labels: Sequence[str],
   _replace(pathlib.Path(path), lambda file: file.write(text.encode() + b'\n'))
 
 
+def predictions_file(workdir: str | os.PathLike, protocol: str, method: str, seed: int,
+                     window_ms: float | None = None) -> pathlib.Path:
+  """Where a row's predictions lie; `window_ms` of windows shorter than the row's own."""
+  end = '' if window_ms is None else f'-{window_ms:g}ms'
+  return pathlib.Path(workdir) / 'predictions' / f'{protocol}-{method}-seed{seed}{end}.npz'
+
+
 def save_predictions(path: str | os.PathLike, predictions: Predictions,
                      segments: splits.Segments) -> None:
   """Predictions and the names of their segments as a compressed NPZ without pickle, in one step."""
