@@ -10,6 +10,7 @@ product's speed and traffic at the memory's. Words are made up.
 
 import argparse
 import dataclasses
+import itertools
 import json
 import os
 import platform
@@ -94,9 +95,9 @@ class Machine:
       self.bytes_s = max(self.bytes_s, 2 * self._x.nbytes / wall_s)
 
 
-def measure(machine: Machine, size: str, symmetric: bool, args) -> dict:
+def measure(machine: Machine, size: str, dtype: str, symmetric: bool, args) -> dict:
   """One row: medians over the interleaved rounds after one that compiles."""
-  task = make_task(size, symmetric, args.dropout, args.dtype)
+  task = make_task(size, symmetric, args.dropout, dtype)
   batch = {'words': fake_words(0, args.batch_size, SLOTS, CHANNELS, SAMPLES),
            'weight': np.ones(args.batch_size, np.float32)}
   step = JaxStep(task, batch)
@@ -113,7 +114,7 @@ def measure(machine: Machine, size: str, symmetric: bool, args) -> dict:
   words = args.batch_size * SLOTS * CHANNELS
   wall_s, cpu_s = np.median(rounds['jax'], axis=0)
   row = {'size': size, 'symmetric': symmetric, 'parameters': step.parameters, 'batch_size': args.batch_size,
-         'dropout': args.dropout, 'dtype': args.dtype, 'steps': args.steps, 'first_step_s': first_s,
+         'dropout': args.dropout, 'dtype': dtype, 'steps': args.steps, 'first_step_s': first_s,
          'first_step_cpu_s': first_cpu_s, 'step_s': wall_s, 'step_cpu_s': cpu_s, 'tokens_per_s': words / wall_s,
          'gflop_per_step': step.model_flops / 1e9, 'gflop_per_s': step.model_flops / wall_s / 1e9,
          'gflop_per_cpu_s': step.model_flops / cpu_s / 1e9, 'torch': 'skipped: not installed'}
@@ -135,12 +136,21 @@ def main() -> None:
   parser.add_argument('--batch_size', type=int, default=8)
   parser.add_argument('--steps', type=int, default=5)
   parser.add_argument('--dropout', type=float, default=0.0)
-  parser.add_argument('--dtype', default='float32')
+  parser.add_argument('--dtype', default='float32,bfloat16', help='of ours; PyTorch computes in float32')
+  parser.add_argument('--halves', default='one,both', help='of the mask, predicted in a step')
   args = parser.parse_args()
   load = os.getloadavg()[0]
   machine = Machine()
-  rows = [measure(machine, size, symmetric, args)
-          for size in args.sizes.split(',') for symmetric in (False, True)]
+  wanted = itertools.product(args.sizes.split(','), args.dtype.split(','), args.halves.split(','))
+  rows = []
+  for size, dtype, halves in wanted:
+    rows.append(measure(machine, size, dtype, halves == 'both', args))
+    write(args.out, machine, load, rows)  # what there is, if the rest is cut short
+
+
+def write(out: str, machine: Machine, load: float, measured: list[dict]) -> None:
+  """The JSON; shares are of the best that the machine has shown so far."""
+  rows = [dict(row) for row in measured]
   for row in rows:
     cost = row.pop('_cost')
     row['share_of_matmul_peak'] = row['gflop_per_s'] * 1e9 / machine.flop_s
@@ -152,7 +162,7 @@ def main() -> None:
            'matmul_peak_gflop_per_s': machine.flop_s / 1e9,
            'matmul_peak_gflop_per_cpu_s': machine.flop_per_cpu_s / 1e9,
            'memory_gb_per_s': machine.bytes_s / 1e9, 'train_step': rows}
-  with open(args.out, 'w', encoding='utf-8') as file:
+  with open(out, 'w', encoding='utf-8') as file:
     json.dump(found, file, indent=1)
     file.write('\n')
 

@@ -16,7 +16,8 @@ from aemg_jax.training import jobs, losses, optim
 from aemg_jax.training import step as step_lib
 from configs import masked, vq
 
-# XLA's CPU compiler hands parts to a library that keeps copies no accelerator needs.
+# XLA's CPU compiler hands products and reductions to a library; what was fused around the reductions of the norms
+# is then written, and kept for the backward pass (launch/README.md has the numbers).
 PLAIN_XLA = {'xla_cpu_experimental_ynn_fusion_type': ''}
 WIDE = dict(width=256, layers=2, heads=4, head_dim=64, mlp_dim=1024)
 # name -> (config, changes to every stack of blocks)
