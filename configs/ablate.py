@@ -64,16 +64,28 @@ def _pretrained(c, variant):
       ('masking', 'words alone', 256, both, dict(mask=dict(ratio=0.5, slot_share=0.0))),
       ('masking', 'slots alone', 256, both, dict(mask=dict(ratio=0.5, slot_share=1.0))),
       ('masking', 'a quarter', 256, both, dict(mask=dict(ratio=0.25, slot_share=0.5))),
+      ('masking', 'channels alone', 256, both, dict(mask=dict(slot_share=0.0, channel_share=1.0))),
+      ('masking', 'spans alone', 256, both, dict(mask=dict(slot_share=0.0, span_share=1.0))),
+      ('masking', 'nothing masked', 256, both, dict(mask=dict(ratio=0.0, slot_share=0.0, symmetric=False, every=True))),
+      ('objective', 'clean words', 256, both, _predict('words')),
+      ('objective', 'codes and clean words', 256, both, _predict('both')),
   ]
   arms = [dict(name='random encoder', factor='pre-training', network=dict(network, start='scratch'))]
   for factor, name, codes, targets, changes in table:
     first, second = vq.get_config(variant).to_dict(), masked.get_config(variant).to_dict()
     first['task']['model']['quantiser']['codes'] = codes
     first['task']['model']['targets'] = targets
+    second['task']['model'] |= changes.pop('model', {})
     second['task'].update(dict(augment=clean) | changes)
     stages = [dict(job, subjects=(), loop=dict(job['loop'], progress=False)) for job in (first, second)]
     arms.append(dict(name=name, factor=factor, network=network, stages=stages))
   return arms
+
+
+def _predict(what: str) -> dict:
+  """Changes of the masked task."""
+  codes, words = masked.PREDICT[what]
+  return dict(code_weight=codes, reconstruction_weight=words, model=dict(reconstructs=27))
 
 
 def get_config(variant=None):

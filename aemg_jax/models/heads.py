@@ -15,9 +15,14 @@ POOLS = ('words', 'positions', 'slots')
 
 @dataclasses.dataclass(frozen=True)
 class MaskedConfig:
-  """The encoder and the number of codes it predicts."""
+  """Attributes:
+    encoder: of words.
+    codes: how many there are to predict.
+    reconstructs: numbers of a clean word that are reconstructed besides, all its targets together; 0 is none.
+  """
   encoder: EncoderConfig = EncoderConfig()
   codes: int = 256
+  reconstructs: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +55,14 @@ class MaskedModel(nn.Module):
   def setup(self):
     self.encoder = SentenceEncoder(self.config.encoder)
     self.codes = nn.Dense(self.config.codes)
+    if self.config.reconstructs:
+      self.reconstruction = nn.Dense(self.config.reconstructs)
 
   def __call__(self, words: Words, masked_bn: jax.Array, keys_b: jax.Array | None = None) -> jax.Array:
-    return self.codes(self.vectors(words, masked_bn, keys_b).astype(jnp.float32))
+    word_bnd = self.vectors(words, masked_bn, keys_b).astype(jnp.float32)
+    if self.config.reconstructs and self.is_initializing():
+      self.reconstruction(word_bnd)  # the loss reads its parameters
+    return self.codes(word_bnd)
 
   def vectors(self, words: Words, masked_bn: jax.Array, keys_b: jax.Array | None = None) -> jax.Array:
     """[b, n, d] what the linear layer 'codes' reads, in the blocks' dtype."""

@@ -44,6 +44,12 @@ class VQConfig:
     if unknown or not self.targets:
       raise ValueError(f'VQConfig.targets: got {self.targets!r}, expected some of {TARGETS}')
 
+  @property
+  def sizes(self) -> dict[str, int]:
+    """{target: numbers of a word}."""
+    known = {'waveform': self.slot_samples, 'spectrum': self.n_bins, 'amplitude': 1}
+    return {target: known[target] for target in self.targets}
+
 
 class Reconstruction(NamedTuple):
   """z_bnd unit vectors, index_bn codes, output: {target: [b, n, size]}."""
@@ -66,8 +72,7 @@ class VQAutoencoder(nn.Module):
                              embedding_init=nn.initializers.normal(0.02))
     self.decoder = layers.Blocks(c.decoder)
     self.hidden = nn.Dense(c.decoder.width)
-    sizes = {'waveform': c.slot_samples, 'spectrum': c.n_bins, 'amplitude': 1}
-    self.heads = {t: nn.Dense(sizes[t]) for t in c.targets}
+    self.heads = {t: nn.Dense(size) for t, size in c.sizes.items()}
 
   def encode(self, words: Words, keys_b: jax.Array | None = None) -> jax.Array:
     """[b, n, d_code] unit vectors, float32."""

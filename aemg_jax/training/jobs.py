@@ -241,7 +241,8 @@ def _with_tokeniser(job: JobConfig, init: str) -> tuple[JobConfig, Any]:
   if found:
     raise ValueError(f'{init}: a tokeniser of other words: prepare.{found}')
   vq = config_lib.section(VQConfig, stored['model'], f'{init}: task.model')
-  model = dataclasses.replace(job.task.model, codes=vq.quantiser.codes)
+  reconstructs = sum(vq.sizes.values()) if job.task.reconstruction_weight else 0
+  model = dataclasses.replace(job.task.model, codes=vq.quantiser.codes, reconstructs=reconstructs)
   task = dataclasses.replace(job.task, vq=vq, model=model)
   extra = {'vq_params': checkpoints.load_params(init),
            'codebook': quantiser.as_codebook(checkpoints.load_extra(init)['codebook'])}

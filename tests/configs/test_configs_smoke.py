@@ -53,6 +53,16 @@ def test_every_variant_parses(name):
     _get(name, 'uci_emg,channels=many')
 
 
+def test_what_the_masked_task_predicts():
+  """Catches: a variant that changes nothing, weights without the head that they train."""
+  for predict, weights in (('words', (0.0, 1.0)), ('both', (1.0, 1.0)), ('codes', (1.0, 0.0))):
+    task = section(jobs.JobConfig, _get('masked', f'synthetic_emg,predict={predict}').to_dict(), 'config').task
+    assert (task.code_weight, task.reconstruction_weight) == weights
+    assert task.model.reconstructs == 27 * bool(weights[1])
+  with pytest.raises(ValueError, match="predict: got 'word', expected one of"):
+    _get('masked', 'synthetic_emg,predict=word')
+
+
 @pytest.mark.parametrize('name', OF)
 def test_a_mixture_parses_where_it_has_a_meaning(name):
   """Catches: MyoArmband's evaluation subjects pre-trained on, because a mixture was asked for."""

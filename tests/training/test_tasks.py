@@ -9,6 +9,7 @@ import pytest
 
 from aemg_jax.models import MaskedConfig
 from aemg_jax.training import parallel
+from aemg_jax.training.augment import AugmentConfig
 from aemg_jax.training.state import init_state
 from aemg_jax.training.task import Draw
 from aemg_jax.training.tasks import MaskedTask
@@ -97,6 +98,55 @@ def test_mask_ratio_and_whole_slots():
 
 
 @pytest.mark.heavy
+def test_masks_of_channels_and_spans():
+  """Catches: channels masked in one slot alone, a span with gaps or of another length, kinds in other shares."""
+  words = fake_words(b=400, valid_share=1.0)
+  keys_b = jax.random.split(jax.random.key(0), 400)
+  draw = lambda **shares: np.asarray(
+      draw_mask(words, keys_b, MaskConfig(**{'slot_share': 0.0} | shares), 4)).reshape(400, 4, 4)  # slots, channels
+  channel_bsc = draw(ratio=0.3, channel_share=1.0)
+  assert (channel_bsc == channel_bsc[:, :1]).all() and channel_bsc.mean() == pytest.approx(0.3, abs=0.05)
+  span_bsc = draw(ratio=0.5, span_share=1.0)
+  assert (span_bsc == span_bsc[..., :1]).all()
+  span_bs = span_bsc[..., 0]
+  assert (span_bs.sum(1) == 2).all()
+  assert ((span_bs & ~np.roll(span_bs, 1, axis=1)).sum(1) == 1).all()  # one run, which may go on at the beginning
+  assert set(map(tuple, span_bs.tolist())) == {tuple(np.roll([True, True, False, False], i).tolist()) for i in range(4)}
+  mixed_bsc = draw(ratio=0.5, slot_share=0.25, channel_share=0.5, span_share=0.25)
+  by_channel = (mixed_bsc == mixed_bsc[:, :1]).all((1, 2)) & mixed_bsc.any((1, 2)) & ~mixed_bsc.all((1, 2))
+  by_slot = (mixed_bsc == mixed_bsc[..., :1]).all((1, 2))
+  assert 0.36 < by_channel.mean() < 0.6 and 0.45 < by_slot.mean() < 0.65 and (by_channel | by_slot).all()
+
+
+@pytest.mark.heavy
+def test_clean_words_are_reconstructed_from_augmented_ones():
+  """Catches: the augmented word as the target, seen words left out where all count, a weight without effect."""
+  batch, gain = every_task.rows(), AugmentConfig(gain=1.0)
+  valid = (batch['words'].valid_n & (batch['weight'] > 0)[:, None]).sum()
+
+  def made(augment=gain, **changes):
+    fields = dict(augment=augment, mask=MaskConfig(0.0, 0.0, False, every=True), reconstruction_weight=1.0) | changes
+    return MaskedTask(MaskedConfig(tiny_set.ENCODER, 16, 27 * bool(fields['reconstruction_weight'])), tiny_runs.VQ, **fields)
+
+  def loss(task, bias):
+    state = init_state(task, SGD, every_task.rows(1), seed=0)
+    head = {'kernel': jnp.zeros_like(state.params['reconstruction']['kernel']), 'bias': bias}
+    draw = Draw(jax.random.key(1), jnp.arange(16), 16)
+    return task.loss(state.params | {'reconstruction': head}, state.extra, batch, draw, True)
+  words, used_bn = batch['words'], batch['words'].valid_n & (batch['weight'] > 0)[:, None]
+  want = ((words.spectrum_nf - 2.0)**2).mean(-1) + (words.amplitude_n - 3.0)**2
+  bias = jnp.array([2.0] * 26 + [3.0])
+  total, (count, metrics, _) = loss(made(code_weight=0.0), bias)
+  np.testing.assert_allclose(total, want[used_bn].sum(), rtol=1e-5)
+  assert count == valid and metrics['masked_error'][0] == total
+  both, (_, parts, _) = loss(made(code_weight=0.5, reconstruction_weight=3.0), bias)
+  codes = loss(made(code_weight=1.0, reconstruction_weight=1e-9), bias)[0]
+  np.testing.assert_allclose(both, 0.5 * codes + 3.0 * parts['masked_error'][0], rtol=1e-5)
+  _, (hidden, _, _) = loss(made(mask=MaskConfig(0.5, 0.0, False)), bias)
+  assert 0.3 * valid < hidden < 0.7 * valid
+
+
+@pytest.mark.heavy
 def test_a_word_weighs_one_whatever_its_length_and_band():
   """Catches: long words or wide bands weighing more; padding samples or unheard bins in the target."""
   words = fake_words(b=2, valid_share=0.6)
@@ -117,3 +167,16 @@ def test_codes_of_the_masked_task_must_be_the_tokenisers():
   """Catches: logits for 256 codes over a codebook of 16."""
   with pytest.raises(ValueError, match="MaskedTask.model.codes: got 256, expected the tokeniser's 16"):
     MaskedTask(MaskedConfig(tiny_set.ENCODER), tiny_runs.VQ)
+
+
+@pytest.mark.parametrize('make, message', [
+    (lambda: MaskedTask(MaskedConfig(tiny_set.ENCODER, 16, 26), tiny_runs.VQ, reconstruction_weight=1.0),
+     'reconstructs: got 26 with reconstruction_weight 1.0, expected 27'),
+    (lambda: MaskedTask(MaskedConfig(tiny_set.ENCODER, 16, 27), tiny_runs.VQ), 'got 27 with reconstruction_weight 0.0'),
+    (lambda: MaskedTask(MaskedConfig(tiny_set.ENCODER, 16), tiny_runs.VQ, code_weight=0.0), 'expected one above 0'),
+    (lambda: MaskConfig(slot_share=0.6, span_share=0.6), 'expected a sum of at most 1'),
+    (lambda: MaskConfig(ratio=0.0), 'MaskConfig.ratio: got 0 with symmetric True')])
+def test_objectives_that_cannot_be(make, message):
+  """Catches: a head that nothing trains, a loss of nothing, masks of more than all examples."""
+  with pytest.raises(ValueError, match=message):
+    make()

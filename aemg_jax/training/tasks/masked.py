@@ -1,9 +1,10 @@
-"""Step 2: the codes of masked words, from what is left of the sentence."""
+"""Step 2: the codes of masked words, or the clean words themselves, from what is left of the sentence."""
 
 import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from aemg_jax.models import quantiser
 from aemg_jax.models.heads import MaskedConfig, MaskedModel
@@ -12,30 +13,54 @@ from aemg_jax.sentences.words import Words
 from aemg_jax.training import losses
 from aemg_jax.training.augment import AugmentConfig, augment
 from aemg_jax.training.task import Draw, Task
+from aemg_jax.training.tasks.vq import target_and_weight
 
 
 @dataclasses.dataclass(frozen=True)
 class MaskConfig:
   """Attributes:
-    ratio: share of valid words masked.
+    ratio: share of valid words masked; 0 masks none.
     slot_share: share of examples whose masks are whole time slots.
+    channel_share: of those whose masks are whole channels.
+    span_share: of those whose mask is one run of slots, `ratio` of the grid's, which goes on at its beginning.
     symmetric: the complement of the mask is predicted too.
+    every: words that are seen are predicted as well: denoising, where the input is augmented.
   """
   ratio: float = 0.5
   slot_share: float = 0.5
   symmetric: bool = True
+  channel_share: float = 0.0
+  span_share: float = 0.0
+  every: bool = False
+
+  def __post_init__(self):
+    shares = (self.slot_share, self.channel_share, self.span_share)
+    if min(shares) < 0 or sum(shares) > 1 + 1e-6:
+      raise ValueError(f'MaskConfig: got slot_share, channel_share, span_share {shares}, expected a sum of at most 1')
+    if not self.ratio and (self.symmetric or not self.every):
+      raise ValueError(f'MaskConfig.ratio: got 0 with symmetric {self.symmetric} and every {self.every}, expected '
+                       'False and True: nothing is hidden, so all that is seen is predicted')
 
 
 def draw_mask(words: Words, keys_b: jax.Array, config: MaskConfig, max_channels: int) -> jax.Array:
-  """[b, n] bool over valid words; in `slot_share` of the examples whole slots."""
+  """[b, n] bool over valid words; by words, or by whole slots, channels or a span as the shares say."""
+  slots = words.valid_n.shape[-1] // max_channels
+  until = np.cumsum([config.slot_share, config.channel_share, config.span_share])
 
   def one(valid_n, key):
     kind_key, word_key, slot_key = jax.random.split(key, 3)
     n = valid_n.shape[0]
     word_n = jax.random.uniform(word_key, (n,)) < config.ratio
-    slot_s = jax.random.uniform(slot_key, (n // max_channels,)) < config.ratio
-    by_slot = jax.random.uniform(kind_key) < config.slot_share
-    return valid_n & jnp.where(by_slot, jnp.repeat(slot_s, max_channels), word_n)
+    slot_s = jax.random.uniform(slot_key, (slots,)) < config.ratio
+    kind = jax.random.uniform(kind_key)
+    masked_n = jnp.where(kind < until[0], jnp.repeat(slot_s, max_channels), word_n)
+    if until[2] > until[0]:
+      channel_key, span_key = jax.random.split(jax.random.fold_in(key, 1))
+      channel_c = jax.random.uniform(channel_key, (max_channels,)) < config.ratio
+      span_s = (jnp.arange(slots) - jax.random.randint(span_key, (), 0, slots)) % slots < round(config.ratio * slots)
+      other_n = jnp.where(kind < until[1], jnp.tile(channel_c, slots), jnp.repeat(span_s, max_channels))
+      masked_n = jnp.where((kind >= until[0]) & (kind < until[2]), other_n, masked_n)
+    return valid_n & masked_n
 
   return jax.vmap(one)(words.valid_n, keys_b)
 
@@ -49,13 +74,24 @@ class MaskedTask(Task):
     vq: the tokeniser whose codes are predicted, from CLEAN words (METHOD section 5.5).
     augment: of the input; all zero is the published objective.
     mask: which words are hidden.
+    code_weight: of the codes' cross-entropy in the loss.
+    reconstruction_weight: of the squared error of the tokeniser's targets; above 0 `model.reconstructs` is their size.
   """
   model: MaskedConfig = MaskedConfig()
   vq: VQConfig = VQConfig()
   augment: AugmentConfig = AugmentConfig()
   mask: MaskConfig = MaskConfig()
+  code_weight: float = 1.0
+  reconstruction_weight: float = 0.0
 
   def __post_init__(self):
+    wanted = sum(self.vq.sizes.values()) if self.reconstruction_weight else 0
+    if self.model.reconstructs != wanted:
+      raise ValueError(f'MaskedTask.model.reconstructs: got {self.model.reconstructs} with reconstruction_weight '
+                       f'{self.reconstruction_weight}, expected {wanted}')
+    if min(self.code_weight, self.reconstruction_weight) < 0 or not self.code_weight + self.reconstruction_weight:
+      raise ValueError(f'MaskedTask.code_weight: got {self.code_weight} and reconstruction_weight '
+                       f'{self.reconstruction_weight}, expected one above 0')
     if self.model.codes != self.vq.quantiser.codes:
       raise ValueError(f'MaskedTask.model.codes: got {self.model.codes}, expected the '
                        f"tokeniser's {self.vq.quantiser.codes}")
@@ -83,12 +119,26 @@ class MaskedTask(Task):
     seen = seen._replace(valid_n=words.valid_n)
     rounds = [masked_bn, words.valid_n & ~masked_bn] if self.mask.symmetric else [masked_bn]
     word_bnd = self._vectors(params, seen, rounds, lost_bn, keys_b if train else None)
-    hidden_bn = rounds[0] | rounds[-1]
+    hidden_bn = words.valid_n if self.mask.every else rounds[0] | rounds[-1]
     head = params['codes']
     (total, count), right = losses.projected_cross_entropy(word_bnd, head['kernel'], head['bias'],
                                                            index_bn, hidden_bn)
-    return total, (count, {'masked_accuracy': (right, count)},
-                   _code_counts(index_bn, words.valid_n, self.vq.quantiser.codes))
+    metrics = {'masked_accuracy': (right, count)}
+    if self.reconstruction_weight:
+      error = self._error(params['reconstruction'], word_bnd, words, hidden_bn)
+      total = self.code_weight * total + self.reconstruction_weight * error
+      metrics['masked_error'] = (error, count)
+    return total, (count, metrics, _code_counts(index_bn, words.valid_n, self.vq.quantiser.codes))
+
+  def _error(self, head, word_bnd: jax.Array, words: Words, hidden_bn: jax.Array) -> jax.Array:
+    """Squared error of the clean words' targets, as the tokeniser's, summed over hidden words."""
+    guess_bnf = word_bnd.astype(jnp.float32) @ head['kernel'] + head['bias'][None, None]
+    hidden, total, first = words._replace(valid_n=hidden_bn), 0.0, 0
+    for target, size in self.vq.sizes.items():
+      value, weight = target_and_weight(hidden, target)
+      total += losses.squared_error(guess_bnf[..., first:first + size], value, weight)[0]
+      first += size
+    return total
 
   def _vectors(self, params, seen: Words, rounds, lost_bn: jax.Array, keys_b) -> jax.Array:
     """[b, n, d] each word's vector from the round that hides it.
