@@ -16,7 +16,6 @@ from aemg_jax import config as config_lib
 from aemg_jax.data import frames, splits
 from aemg_jax.evaluation import (
     baselines, calibration_curve, codebook, few_subjects, protocols, results, showcase)
-from aemg_jax.evaluation import averages as averages_lib
 from aemg_jax.evaluation import delays as delays_lib
 from aemg_jax.evaluation import report as report_lib
 from aemg_jax.evaluation.transfer import Pretrained, TransferData, TransferMethod
@@ -54,7 +53,6 @@ class EvaluateConfig:
     curve: accuracy against seconds of unlabelled data.
     delays: accuracy against decision delay, of every row from its stored predictions.
     few: accuracy against the number of labelled people.
-    averages: rows whose probabilities are the mean of other rows'.
   """
   title: str
   views: tuple[View, ...]
@@ -67,7 +65,6 @@ class EvaluateConfig:
   curve: calibration_curve.CurveConfig = calibration_curve.CurveConfig()
   delays: delays_lib.DelayConfig = delays_lib.DelayConfig()
   few: few_subjects.FewSubjectsConfig = few_subjects.FewSubjectsConfig()
-  averages: tuple[averages_lib.Average, ...] = ()
 
   def __post_init__(self):
     names = [view.name for view in self.views]
@@ -130,10 +127,6 @@ def run(config: EvaluateConfig, workdir: str, checkpoint: str = '', tokeniser: s
   for protocol, folds in folds_of.items():
     for name, method, source, seeds in _methods(config, protocol, data, table):
       _one(rows, workdir, first, config.delays, protocol, folds, name, method, source, seeds, pretrained)
-    for average in config.averages:
-      if not average.protocols or protocol.title in average.protocols:
-        method, stored, seeds = averages_lib.of_rows(average, rows, protocol.title, workdir)
-        _one(rows, workdir, first, config.delays, protocol, folds, average.name, method, stored, seeds, pretrained)
   if config.curve.seconds:
     calibration_curve.run(config.curve, workdir, data, table, config.seeds, pretrained.hash if pretrained else None)
   if config.few.labelled:
