@@ -16,7 +16,7 @@ OWN = dict(own_share=0.6)  # as the rows of configs/gesture.py that go on with t
 
 
 def get_config(variant=None):
-  """Words, classical features and encoders as vectors; plain, with augmented copies, with the pool, and with the tested person's own."""
+  """Words, features and encoders as vectors; plain, with copies, with the pool, with the tested person's own."""
   c = common.one(variant or 'myo_armband')
   data = c['data']
   if not data['pretraining']:

@@ -1,7 +1,8 @@
 """Closed-form heads on vectors of single windows: a frozen encoder's, with classical features beside them.
 
 A head is fitted once per fold on labelled windows, and may go on with unlabelled ones (`self_training`);
-a repetition is the mean log probability of its windows. `shrinkage` says the same of the LDA and the ridge: how much of tr(C) / D I is in the covariance.
+a repetition is the mean log probability of its windows. `shrinkage` says the same of the LDA and the ridge:
+how much of tr(C) / D I is in the covariance.
 """
 
 import dataclasses
@@ -211,7 +212,8 @@ def fit(name: str, shrinkage: float, vectors: WindowVectors, fold: splits.Fold, 
   scaler = StandardScaler().fit(vector_wd) if vectors.features else None
   vector_wd = vector_wd if scaler is None else scaler.transform(vector_wd)
   fit_head = functools.partial(HEADS[name], shrinkage=shrinkage)
-  return FittedHead(vectors, tuple(copies), prepared, fit_head, scaler, vector_wd, label_w, fit_head(vector_wd, label_w))
+  head = fit_head(vector_wd, label_w)
+  return FittedHead(vectors, tuple(copies), prepared, fit_head, scaler, vector_wd, label_w, head)
 
 
 def half_slot(prepared: Prepared) -> int:

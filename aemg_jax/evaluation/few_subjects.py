@@ -27,7 +27,7 @@ PREFIX = 'subjects-'
 
 @dataclasses.dataclass(frozen=True)
 class FewNetwork:
-  """A named method: a closed-form head on vectors that no label of the fold changes, or a network trained in each fold."""
+  """A named method: a closed-form head on vectors that no label of the fold changes, or a network for each fold."""
   name: str
   network: TransferMethod
 

@@ -24,8 +24,8 @@ def test_seeds_that_are_there_are_not_run_again(tmp_path, monkeypatch):
 
   def run(seeds, commit, shrinkage=0.001):
     monkeypatch.setattr(results, 'git_commit', lambda: commit)
-    evaluate._one(rows, tmp_path, prepared, DelayConfig(()), protocol, folds, 'lda', Seeded(('log_hudgins',), shrinkage),
-                  table, seeds, None)
+    method = Seeded(('log_hudgins',), shrinkage)
+    evaluate._one(rows, tmp_path, prepared, DelayConfig(()), protocol, folds, 'lda', method, table, seeds, None)
     return rows[0]
   assert 'commits' not in run((0,), 'old')
   row = run((0, 1), 'new')

@@ -126,7 +126,8 @@ def test_clean_words_are_reconstructed_from_augmented_ones():
 
   def made(augment=gain, **changes):
     fields = dict(augment=augment, mask=MaskConfig(0.0, 0.0, False, every=True), reconstruction_weight=1.0) | changes
-    return MaskedTask(MaskedConfig(tiny_set.ENCODER, 16, 27 * bool(fields['reconstruction_weight'])), tiny_runs.VQ, **fields)
+    model = MaskedConfig(tiny_set.ENCODER, 16, 27 * bool(fields['reconstruction_weight']))
+    return MaskedTask(model, tiny_runs.VQ, **fields)
 
   def loss(task, bias):
     state = init_state(task, SGD, every_task.rows(1), seed=0)
