@@ -1,8 +1,10 @@
 """The grid of ablations: which part of the default brings how much, on people set apart for choices.
 
 aemg ablate --config=configs/ablate.py:myo_armband --data_dir=D --workdir=W [--budget=0.2]
-Variants: SET[,size=base][,channels=C]. MyoArmband: the 19 pre-training subjects in 5 groups, each tested once
-by models that saw neither its labels nor, before adaptation, its recordings; other sets: all their subjects.
+Variants: SET[,part=pretraining][,size=base][,channels=C]. Networks from scratch: MyoArmband's 19 pre-training
+subjects in 5 groups, other sets leave one out, tested by models that saw neither their labels nor, before adaptation,
+their recordings. part=pretraining: codebook, masks and objective of a frozen encoder; one half of the people
+pre-trains, 2 of it are labelled, the other half is tested, and the other way round.
 """
 
 from ml_collections import ConfigDict
@@ -10,7 +12,8 @@ from ml_collections import ConfigDict
 from configs import common, gesture, masked, vq
 
 GROUPS = 5
-REFERENCE = 'aligned, spectrum + amplitude, augmented'
+REFERENCES = {'networks': 'aligned, spectrum + amplitude, augmented', 'pretraining': 'codes, augmented input'}
+FEW = dict(labelled=2, draws=4)  # where pre-training is worth something (METHOD 5.5)
 SEEDS = (0, 1, 2)
 
 
@@ -22,7 +25,7 @@ def _scratch(c, steps):
   inductive = dict(view='fixed', centre='training', align=False)
   wide = {'tiny': dict(width=192, mlp_dim=384)}.get(c['size'], {})
   table = [
-      ('reference', REFERENCE, {}, {}, {}),
+      ('reference', REFERENCES['networks'], {}, {}, {}),
       ('word inputs', 'amplitude', {}, dict(inputs=('amplitude',)), {}),
       ('word inputs', 'spectrum', {}, dict(inputs=('spectrum',)), {}),
       ('word inputs', 'waveform', {}, dict(inputs=('waveform',)), {}),
@@ -50,36 +53,41 @@ def _scratch(c, steps):
 
 
 def _pretrained(c, variant):
-  """Arms with a closed form on a frozen encoder: (factor, name, codes, targets, changes of masking)."""
-  frozen = dict(view='session', centre='session', align=bool(c['data']['ring']), tune='lda', augment={})
-  network = gesture.transformer(c, start='checkpoint', **frozen)
-  both, clean = ('spectrum', 'amplitude'), masked.AUGMENT
+  """Arms with a closed form on a frozen encoder: (factor, name, codes, targets, changes of the masked task)."""
+  network = gesture.transformer(c, view='session', centre='session', tune='lda', augment={})
+  both = ('spectrum', 'amplitude')
+  unmasked = dict(mask=dict(ratio=0.0, slot_share=0.0, symmetric=False, every=True))
   table = [
-      ('pre-training', 'codes, augmented input', 256, both, {}),
-      ('pre-training', 'codes, input as it is', 256, both, dict(augment={})),
+      ('reference', REFERENCES['pretraining'], 256, both, {}),
+      ('augmentation', 'input as it is', 256, both, dict(augment={})),
       ('codebook', '64 codes', 64, both, {}),
       ('codebook', '1024 codes', 1024, both, {}),
       ('codebook', 'codes of the spectrum', 256, ('spectrum',), {}),
       ('codebook', 'codes of the waveform', 256, ('waveform',), {}),
-      ('masking', 'words alone', 256, both, dict(mask=dict(ratio=0.5, slot_share=0.0))),
-      ('masking', 'slots alone', 256, both, dict(mask=dict(ratio=0.5, slot_share=1.0))),
-      ('masking', 'a quarter', 256, both, dict(mask=dict(ratio=0.25, slot_share=0.5))),
+      ('masking', 'words alone', 256, both, dict(mask=dict(slot_share=0.0))),
+      ('masking', 'slots alone', 256, both, dict(mask=dict(slot_share=1.0))),
+      ('masking', 'a quarter', 256, both, dict(mask=dict(ratio=0.25))),
       ('masking', 'channels alone', 256, both, dict(mask=dict(slot_share=0.0, channel_share=1.0))),
       ('masking', 'spans alone', 256, both, dict(mask=dict(slot_share=0.0, span_share=1.0))),
-      ('masking', 'nothing masked', 256, both, dict(mask=dict(ratio=0.0, slot_share=0.0, symmetric=False, every=True))),
+      ('masking', 'nothing masked', 256, both, unmasked),
       ('objective', 'clean words', 256, both, _predict('words')),
+      ('objective', 'clean words, nothing masked', 256, both, _predict('words') | unmasked),
       ('objective', 'codes and clean words', 256, both, _predict('both')),
   ]
-  arms = [dict(name='random encoder', factor='pre-training', network=dict(network, start='scratch'))]
+  arms = []
   for factor, name, codes, targets, changes in table:
-    first, second = vq.get_config(variant).to_dict(), masked.get_config(variant).to_dict()
-    first['task']['model']['quantiser']['codes'] = codes
-    first['task']['model']['targets'] = targets
-    second['task']['model'] |= changes.pop('model', {})
-    second['task'].update(dict(augment=clean) | changes)
-    stages = [dict(job, subjects=(), loop=dict(job['loop'], progress=False)) for job in (first, second)]
-    arms.append(dict(name=name, factor=factor, network=network, stages=stages))
-  return arms
+    jobs = [vq.get_config(variant).to_dict(), masked.get_config(variant).to_dict()]
+    tokeniser, task = (job['task'] for job in jobs)
+    tokeniser['model']['quantiser']['codes'], tokeniser['model']['targets'] = codes, targets
+    for field, value in changes.items():
+      task[field] = {**task[field], **value} if value and isinstance(value, dict) else value
+    for job in jobs:  # half of its updates, for half of the people
+      job |= dict(subjects=(), loop=dict(job['loop'], steps=job['loop']['steps'] // 2, progress=False))
+    arms.append(dict(name=name, factor=factor, network=network | dict(start='checkpoint'), stages=jobs))
+  controls = {'random encoder': {}, 'words themselves': dict(reads='words'),
+              'words and an augmented copy': dict(reads='words', copies=1, augment=masked.AUGMENT)}
+  return arms + [dict(name=name, factor='no pre-training', network=network | changes)
+                 for name, changes in controls.items()]
 
 
 def _predict(what: str) -> dict:
@@ -90,16 +98,24 @@ def _predict(what: str) -> dict:
 
 def get_config(variant=None):
   """From scratch at a quarter of the LOSO rows' updates; every arm and seed is one cell."""
-  c = common.one(variant)
+  words = (variant or 'synthetic_emg').split(',')
+  part = ([w.removeprefix('part=') for w in words if w.startswith('part=')] or ['networks'])[-1]
+  if part not in REFERENCES:
+    raise ValueError(f'config variant {variant!r}: part: got {part!r}, expected one of {sorted(REFERENCES)}')
+  rest = ','.join(w for w in words if not w.startswith('part='))
+  c = common.one(rest)
   data = c['data']
   if c['preset'] != 'default':
     raise ValueError(f"config variant {variant!r}: preset: got {c['preset']!r}, expected 'default'")
-  gated = common.prepare(c, 'session')
-  views = [dict(name=scale, prepare=common.prepare(c, scale)) for scale in ('session', 'fixed')]
-  views.append(dict(name='gated', prepare=dict(gated, contraction=dict(gate=True))))
-  folds = dict(kind='loso') if data['synthetic'] else dict(
-      kind='groups_out', groups=GROUPS, subjects=data['pretraining'])
+  pretraining, people = part == 'pretraining', dict(subjects=data['pretraining'])
+  views = [dict(name='session', prepare=common.prepare(c, 'session'))]
+  if not pretraining:
+    views += [dict(name='fixed', prepare=common.prepare(c, 'fixed')),
+              dict(name='gated', prepare=dict(common.prepare(c, 'session'), contraction=dict(gate=True)))]
+  folds = dict(kind='groups_out', groups=2 if pretraining else GROUPS, **people)
+  if data['synthetic'] and not pretraining:
+    folds = dict(kind='loso')
   return ConfigDict(dict(
-      title=f'Ablations on {c["datasets"][0]}', datasets=common.paths(c), views=views, protocol=folds,
-      arms=_scratch(c, data['steps']['gesture'] // 4) + _pretrained(c, variant),
-      reference=REFERENCE, seeds=SEEDS, synthetic=data['synthetic']))
+      title=f'{"Pre-training" if pretraining else "Ablations"} on {c["datasets"][0]}', datasets=common.paths(c), views=views,
+      protocol=folds, arms=_pretrained(c, rest) if pretraining else _scratch(c, data['steps']['gesture'] // 4),
+      reference=REFERENCES[part], seeds=SEEDS, synthetic=data['synthetic'], **(FEW if pretraining else {})))

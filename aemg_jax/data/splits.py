@@ -190,6 +190,18 @@ def few_subjects(segments: Segments, subjects: Sequence[str], labelled: int, dra
       for name, train, test in (('others', first, tested), ('labelled', last, first)))
 
 
+def some_labelled(segments: Segments, fold: Fold, labelled: int, draw: int) -> Fold:
+  """The fold with the training rows of `labelled` of its people, drawn by the draw and the fold's name."""
+  subject_s = column_keys(segments, 'subject')
+  people = sorted({str(subject_s[row.segment]) for row in fold.train})
+  if not 1 <= labelled <= len(people):
+    raise ValueError(f'fold {fold.name!r}: got {labelled} labelled people, expected 1 to {len(people)}, who train')
+  key = int.from_bytes(hashlib.sha256(fold.name.encode()).digest()[:4], 'big')
+  chosen = np.random.default_rng([draw, key]).choice(people, labelled, replace=False)
+  return check_fold(segments, dataclasses.replace(
+      fold, train=tuple(row for row in fold.train if subject_s[row.segment] in chosen)))
+
+
 def stream(segments: Segments, subject: str, sessions: Sequence[str] = ()) -> tuple[Row, ...]:
   """A subject's labelled segments in time order, to be read without their labels; sessions () is all."""
   return _time_ordered(segments, whole_rows(segments, [subject], sessions), sessions)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from absl import logging
+import numpy as np
 
 from aemg_jax import config as config_lib
 from aemg_jax.data import splits
@@ -66,6 +67,9 @@ class AblateConfig:
     arms: each is compared with the reference.
     reference: name of an arm.
     seeds: of every arm; at least three tell an arm from its seed.
+    labelled: how many of each fold's training people give labels; the others give stages their recordings
+      alone. 0 is all.
+    draws: how often these are drawn; a person's score is the mean. The same draws for every arm and seed.
     synthetic: the data come from a generator, and the table says so.
   """
   title: str
@@ -75,9 +79,14 @@ class AblateConfig:
   arms: tuple[Arm, ...]
   reference: str
   seeds: tuple[int, ...] = (0, 1, 2)
+  labelled: int = 0
+  draws: int = 1
   synthetic: bool = False
 
   def __post_init__(self):
+    if self.draws < 1 or self.draws > 1 and not self.labelled:
+      raise ValueError(f'AblateConfig.draws: got {self.draws!r} with labelled {self.labelled!r}, expected 1 or more, '
+                       'and 1 where all give labels')
     names = [arm.name for arm in self.arms]
     if len(set(names)) < len(names):
       raise ValueError(f'AblateConfig.arms: got {names}, expected each name once')
@@ -121,7 +130,7 @@ def grid(config: AblateConfig, split_hash: str, prepared: dict[str, str], code: 
   def key(arm: Arm, seed: int) -> str:
     named = {k: v for k, v in config_lib.as_plain(arm).items() if k not in ('name', 'factor')}
     parts = {'arm': named, 'protocol': config_lib.as_plain(config.protocol), 'seed': seed, 'code': code,
-             'split': split_hash, 'prepared': prepared}
+             'split': split_hash, 'prepared': prepared, 'labelled': [config.labelled, config.draws]}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
 
   arms = sorted(config.arms, key=place)
@@ -200,18 +209,19 @@ def _check_people(arm: Arm, segments: splits.Segments, folds: Sequence[splits.Fo
 class _StagedMethod:
   """A network whose checkpoint is made anew from each fold's training people."""
 
-  def __init__(self, cell: Cell, views: dict[str, cache.Prepared], workdir: str, code: str):
+  def __init__(self, cell: Cell, views: dict[str, cache.Prepared], folds: Sequence[splits.Fold], workdir: str, code: str):
     self._cell, self._views, self._workdir, self._code = cell, views, workdir, code
+    prepared = views[cell.arm.stage_view]
+    subject_s = splits.column_keys(prepared.segments, 'subject')
+    self._people = {fold.name: tuple(sorted({str(subject_s[row.segment]) for row in fold.train})) for fold in folds}
     self.transductive = cell.arm.network.transductive
 
   def predict(self, data: TransferData, fold: splits.Fold, seed: int) -> results.Predictions:
     """Runs the stages that are missing, then the network."""
     arm, start = self._cell.arm, ''
     prepared = self._views[arm.stage_view]
-    subject_s = splits.column_keys(prepared.segments, 'subject')
-    people = tuple(sorted({str(subject_s[row.segment]) for row in fold.train}))
     for job in arm.stages:
-      job = dataclasses.replace(job, subjects=job.subjects or people, seed=seed)
+      job = dataclasses.replace(job, subjects=job.subjects or self._people[fold.name], seed=seed)
       parts = {'job': config_lib.as_plain(job), 'from': start, 'code': self._code,
                'prepared': prepared.meta['fingerprint']}
       key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
@@ -226,14 +236,21 @@ class _StagedMethod:
 def _run_cell(cell: Cell, config: AblateConfig, views, folds, workdir: str, code: str) -> dict[str, Any]:
   """What the cell's file holds."""
   prepared, arm = views[cell.arm.network.view], cell.arm
-  method = _StagedMethod(cell, views, workdir, code) if arm.stages else arm.network
-  settings = {'arm': config_lib.as_plain(arm), 'protocol': config_lib.as_plain(config.protocol)}
-  row, _ = protocols.evaluate(
-      arm.name, method, TransferData(views, None), prepared.segments, len(prepared.labels),
-      config.protocol, folds, (cell.seed,), None, settings)
-  per_subject = {s: {name: round(scores[name], 6) for name in results.SCORES}
-                 for s, scores in row['per_subject'].items()}
+  method = _StagedMethod(cell, views, folds, workdir, code) if arm.stages else arm.network
+  settings = {'arm': config_lib.as_plain(arm), 'protocol': config_lib.as_plain(config.protocol),
+              'labelled': config.labelled, 'draws': config.draws}
+  rows = []
+  for draw in range(config.draws):
+    drawn = folds
+    if config.labelled:
+      drawn = [splits.some_labelled(prepared.segments, fold, config.labelled, draw) for fold in folds]
+    rows.append(protocols.evaluate(
+        arm.name, method, TransferData(views, None), prepared.segments, len(prepared.labels),
+        config.protocol, drawn, (cell.seed,), None, settings)[0])
+  row, wall_s = rows[0], sum(row['wall_s'] for row in rows)
+  per_subject = {s: {name: round(float(np.mean([each['per_subject'][s][name] for each in rows])), 6)
+                     for name in results.SCORES} for s in row['per_subject']}
   return {'key': cell.key, 'arm': arm.name, 'factor': arm.factor, 'seed': cell.seed,
           'uses_target': row['uses_target'], 'per_subject': per_subject, 'code': code,
-          'split_hash': row['split_hash'], 'commit': row['commit'], 'wall_s': round(row['wall_s'], 1),
+          'split_hash': row['split_hash'], 'commit': row['commit'], 'wall_s': round(wall_s, 1),
           'config': row['config']}

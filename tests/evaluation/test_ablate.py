@@ -176,13 +176,16 @@ def test_the_config_parses_for_every_kind_of_set():
   people who are tested, and the evaluation subjects of MyoArmband in a grid of choices."""
   from aemg_jax.config import section
   from configs import ablate as config
-  for variant in (None, 'myo_armband', 'myo_armband,size=base', 'ninapro/db1'):
+  for variant in (None, 'synthetic_emg,part=pretraining', 'myo_armband', 'myo_armband,part=pretraining',
+                  'myo_armband,size=base', 'ninapro/db1'):
     parsed = section(AblateConfig, config.get_config(variant).to_dict(), 'config')
     assert len(parsed.seeds) >= 3 and parsed.arms[0].name == parsed.reference
     assert not any(job.subjects for arm in parsed.arms for job in arm.stages)
     assert not any('Evaluation' in name for name in parsed.protocol.subjects)
-  with pytest.raises(ValueError, match="preset: got 'paper'"):
-    config.get_config('myo_armband,preset=paper')
+    assert parsed.labelled == (2 if 'part' in (variant or '') else 0)
+  for variant, message in (('preset=paper', "preset: got 'paper'"), ('part=heads', "part: got 'heads'")):
+    with pytest.raises(ValueError, match=message):
+      config.get_config(f'myo_armband,{variant}')
 
 
 def test_every_subject_is_tested_once_in_groups():
