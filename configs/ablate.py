@@ -81,8 +81,8 @@ def _pretrained(c, variant):
     tokeniser['model']['quantiser']['codes'], tokeniser['model']['targets'] = codes, targets
     for field, value in changes.items():
       task[field] = {**task[field], **value} if value and isinstance(value, dict) else value
-    for job in jobs:  # half of its updates, for half of the people
-      job |= dict(subjects=(), loop=dict(job['loop'], steps=job['loop']['steps'] // 2, progress=False))
+    for job, part in zip(jobs, (2, 4)):  # of the updates: as the arms from scratch have a quarter of theirs
+      job |= dict(subjects=(), loop=dict(job['loop'], steps=job['loop']['steps'] // part, progress=False))
     arms.append(dict(name=name, factor=factor, network=network | dict(start='checkpoint'), stages=jobs))
   controls = {'random encoder': {}, 'words themselves': dict(reads='words'),
               'words and an augmented copy': dict(reads='words', copies=1, augment=masked.AUGMENT)}
