@@ -166,18 +166,23 @@ class FittedHead:
     return Predictions(segment_w, start_w, log_prob_wk, segment_rows,
                        pool_windows(log_prob_wk, segment_w, segment_rows, 'mean_log_prob'))
 
-  def adapted(self, rows: Sequence[splits.Row], centre: batches.Centre, config: SelfTraining) -> 'FittedHead':
-    """Fitted on unlabelled rows too, which then count as labelled; their labels are not read."""
+  def adapted(self, rows: Sequence[splits.Row], centre: batches.Centre, config: SelfTraining,
+              teachers: Sequence[Predictions] = ()) -> 'FittedHead':
+    """Fitted on unlabelled rows too, which then count as labelled; their labels are not read.
+
+    Teachers are what other networks predict for them, and help to label.
+    """
     half = half_slot(self.prepared)
     segment_u, _, vector_ud = self.vectors(rows, centre, half)
     copies_ud = [self._scaled(copy(rows, centre, half)[2]) for copy in self.copies]
     person_u = splits.column_keys(self.prepared.segments, 'subject')[segment_u]
     fitted = self_training.fit(self.fit_head, self.vector_wd, self.label_w, self._scaled(vector_ud), segment_u,
-                               config, copies_ud, person_u)
+                               config, copies_ud, person_u, self._taught(teachers, segment_u))
     return dataclasses.replace(self, head=fitted.head, vector_wd=fitted.vector_vd, label_w=fitted.label_v)
 
   def each_adapted(self, rows: Sequence[splits.Row], centre: batches.Centre,
-                   config: SelfTraining) -> list[tuple['FittedHead', tuple[splits.Row, ...]]]:
+                   config: SelfTraining, teachers: Sequence[Predictions] = (),
+                   ) -> list[tuple['FittedHead', tuple[splits.Row, ...]]]:
     """For every person of some rows, a head fitted on that person's unlabelled rows too, and the rows.
 
     Windows that it was fitted on are thinned where a pool made them many.
@@ -186,7 +191,18 @@ class FittedHead:
     thinned = dataclasses.replace(self, vector_wd=self.vector_wd[::every], label_w=self.label_w[::every])
     person_r = splits.column_keys(self.prepared.segments, 'subject')[[row.segment for row in rows]]
     own = [tuple(row for row, mine in zip(rows, person_r == person) if mine) for person in np.unique(person_r)]
-    return [(thinned.adapted(part, centre, config), part) for part in own]
+    return [(thinned.adapted(part, centre, config, teachers), part) for part in own]
+
+  def _taught(self, teachers: Sequence[Predictions], segment_u: np.ndarray) -> np.ndarray | None:
+    """[R, K] mean of the teachers' log probabilities over the head's labels, the repetitions sorted."""
+    if not teachers:
+      return None
+    segment_r, parts = np.unique(segment_u), []
+    for teacher in teachers:
+      order = np.argsort(teacher.segment_rows)
+      at_r = order[np.searchsorted(teacher.segment_rows[order], segment_r)]
+      parts.append(teacher.segment_log_prob[at_r][:, self.head.classes])
+    return np.mean(parts, axis=0)
 
   def _scaled(self, vector_wd: np.ndarray) -> np.ndarray:
     return vector_wd if self.scaler is None else self.scaler.transform(vector_wd)

@@ -90,6 +90,7 @@ class TransferMethod:
     reads: what a closed-form head has of the words: the 'encoder's vector, the 'words' themselves or 'none'.
     copies: augmented copies of each training window, for a closed-form head without features.
     self_training: unlabelled windows that train a closed-form head too.
+    teachers: networks of the same fold that help to label the tested person's windows for that.
   """
   model: ClassifierConfig | WindowCNNConfig = ClassifierConfig()
   view: str = 'fixed'
@@ -111,6 +112,7 @@ class TransferMethod:
   reads: str = 'encoder'
   copies: int = 0
   self_training: SelfTraining = SelfTraining()
+  teachers: tuple['TransferMethod', ...] = ()
 
   def __post_init__(self):
     for name, known in (('start', STARTS), ('tune', TUNES), ('centre', batches_lib.CENTRES), ('reads', READS)):
@@ -131,6 +133,8 @@ class TransferMethod:
                        f'{tuple(closed_form.HEADS)}: no encoder is trained')
     if self.self_training.rounds and not self.closed_head:
       raise ValueError(f'TransferMethod.self_training: got tune {self.tune!r}, expected a closed-form head')
+    if self.teachers and not self.self_training.transductive:
+      raise ValueError("TransferMethod.teachers: expected self_training on the tested person's own windows")
     if self.copies and (not self.closed_head or self.features):
       raise ValueError(f'TransferMethod.copies: got {self.copies!r} with tune {self.tune!r} and features '
                        f'{self.features!r}, expected a closed-form head and no features, which nothing augments')
@@ -178,7 +182,8 @@ class TransferMethod:
     predict = self.fitted(data, fold, centre, seed)
     parts = [(predict, fold.test)]
     if self.self_training.transductive:
-      parts = predict.each_adapted(fold.test, centre, self.self_training.own)
+      taught = [teacher.predict(data, fold, seed) for teacher in self.teachers]
+      parts = predict.each_adapted(fold.test, centre, self.self_training.own, taught)
     return tuple(concatenate([each(rows, centre, length) for each, rows in parts]) for length in (0, *short_samples))
 
   def fitted(self, data: TransferData, fold: splits.Fold, centre: batches_lib.Centre,
