@@ -241,13 +241,18 @@ def _frame(checkpoint: str, config: EvaluateConfig, prepared: cache.Prepared) ->
 
 def _with_channels(config: EvaluateConfig, channels: int) -> EvaluateConfig:
   """Views and networks with the prepared sets' number of channels wherever the config leaves that open."""
-  networks = tuple(with_channels(network, channels) for network in config.networks)
+  networks = tuple(dataclasses.replace(n, network=_network_with_channels(n.network, channels)) for n in config.networks)
   curves = tuple(dataclasses.replace(n, network=with_channels(n.network, channels)) for n in config.curve.networks)
   views = tuple(with_channels(view, channels) for view in config.views)
   curve = dataclasses.replace(config.curve, networks=curves)
   few = dataclasses.replace(config.few, networks=tuple(
       dataclasses.replace(n, network=with_channels(n.network, channels)) for n in config.few.networks))
   return dataclasses.replace(config, networks=networks, views=views, curve=curve, few=few)
+
+
+def _network_with_channels(method: TransferMethod, channels: int) -> TransferMethod:
+  teachers = tuple(with_channels(teacher, channels) for teacher in method.teachers)
+  return dataclasses.replace(with_channels(method, channels), teachers=teachers)
 
 
 def _window_table(prepared: cache.Prepared) -> WindowTable:

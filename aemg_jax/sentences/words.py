@@ -173,6 +173,4 @@ def with_channels(settings: T, max_channels: int) -> T:
       changes[field.name] = max_channels
     elif dataclasses.is_dataclass(value):
       changes[field.name] = with_channels(value, max_channels)
-    elif isinstance(value, tuple) and value and all(map(dataclasses.is_dataclass, value)):
-      changes[field.name] = tuple(with_channels(each, max_channels) for each in value)
   return dataclasses.replace(settings, **changes)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aemg_jax.data import batches, splits
-from aemg_jax.evaluation import closed_form, self_training
+from aemg_jax.evaluation import closed_form, results, self_training
 from aemg_jax.evaluation.closed_form import HEADS, WindowVectors
 from aemg_jax.evaluation.self_training import SelfTraining
 from aemg_jax.evaluation.transfer import TransferData, TransferMethod
@@ -83,6 +83,33 @@ def test_labels_occur_equally_often_for_each_person():
   assert np.bincount(seen[-1][-12:-6]).tolist() == np.bincount(seen[-1][-6:]).tolist() == [2, 2, 2]
 
 
+def test_labels_are_evened_for_each_person():
+  """Catches: a power that does nothing or that always makes the counts equal, shares over all people together."""
+  mean_rk = np.log([[0.5, 0.4, 0.1], [0.5, 0.4, 0.1], [0.6, 0.3, 0.1], [0.9, 0.05, 0.05]])
+  evened = lambda power, person_r=np.zeros(4): self_training._evened(mean_rk, person_r, power)
+  np.testing.assert_array_equal(evened(0.0), mean_rk)
+  assert evened(1.0).argmax(1).tolist() == [1, 1, 0, 0]
+  share_k = np.exp(evened(1.0))[:, 0] / np.exp(evened(1.0)).sum(1)
+  assert 0 < np.exp(mean_rk)[:, 0].mean() - share_k.mean() < 0.5
+  alone = evened(1.0, np.array(['m', 'm', 'm', 'f']))
+  np.testing.assert_allclose(alone[:3], self_training._evened(mean_rk[:3], np.zeros(3), 1.0))
+  missing = np.log(np.tile([0.7, 0.2999, 0.0001], (4, 1)))  # a label that never occurs stays away
+  assert self_training._evened(missing, np.zeros(4), 1.0).argmax(1).max() < 2
+
+
+def test_a_teacher_helps_to_label():
+  """Catches: a teacher that is not heard, one that is heard alone, repetitions in another order than its rows."""
+  vector_wd, label_w, vector_ud, segment_u, truth_u = _shifted()
+  truth_r = truth_u[np.unique(segment_u, return_index=True)[1]]
+  wrong_rk = np.where(truth_r[:, None] == [2, 5], -9.0, 0.0)
+  given = lambda share: self_training.fit(LDA, vector_wd, label_w, vector_ud, segment_u, SelfTraining(1, taught=share),
+                                          teacher_rk=wrong_rk).label_v[-len(truth_u):]
+  own = self_training.fit(LDA, vector_wd, label_w, vector_ud, segment_u, SelfTraining(1)).label_v[-len(truth_u):]
+  np.testing.assert_array_equal(given(0.0), own)
+  np.testing.assert_array_equal(given(1.0), np.where(truth_u == 2, 5, 2))
+  assert 0 < (given(0.15) == truth_u).mean() < (own == truth_u).mean()
+
+
 def test_rounds_are_fits_and_end_when_labels_stay():
   """Catches: a round too many or too few, labels of the first head kept for ever, no end."""
   vector_wd, label_w, vector_ud, segment_u, _ = _shifted()
@@ -130,6 +157,28 @@ def test_labels_of_unlabelled_recordings_are_not_read():
     plain = dataclasses.replace(method, self_training=SelfTraining())
     other = plain.predict(TransferData({'session': prepared}, None), some, 0)
     assert np.abs(other.window_log_prob - want.window_log_prob).max() > 1e-3
+
+
+@pytest.mark.heavy
+def test_teachers_are_of_the_same_fold(monkeypatch):
+  """Catches: a teacher of another fold or seed, its rows taken in another order, a label that it alone knows."""
+  prepared, fold = tiny_set.prepared('session'), _fold()
+  data, label = TransferData({'session': prepared}, None), prepared.segments['label']
+  seen = []
+
+  def predict(self, data, fold, seed):
+    seen.append((fold.name, seed))
+    rows = np.array([row.segment for row in fold.test])[::-1]
+    sure = np.log(np.eye(len(prepared.labels))[(label[rows] + 1) % 3] + 1e-9).astype(np.float32)
+    return results.Predictions(rows, np.zeros(len(rows), int), sure, rows, sure)
+
+  teacher = _method(self_training=SelfTraining(), tune='all', reads='encoder', steps=1)
+  method = _method(teachers=(teacher,), self_training=SelfTraining(1, 0.98, taught=1.0))
+  original = TransferMethod.predict
+  monkeypatch.setattr(TransferMethod, 'predict', lambda self, *args: (predict if self == teacher else original)(self, *args))
+  found = method.predict(data, fold, 3)
+  assert seen == [(fold.name, 3)]
+  assert (found.segment_log_prob.argmax(1) == (label[found.segment_rows] + 1) % 3).all()
 
 
 @pytest.mark.heavy
@@ -184,8 +233,12 @@ def test_the_tested_person_is_no_pool():
 @pytest.mark.parametrize('changes, message', [
     (dict(reads='word'), "reads: got 'word'"), (dict(tune='all_then_lda'), "reads: got 'words' with tune"),
     (dict(tune='all', reads='encoder'), "self_training: got tune 'all'"),
-    (dict(copies=1, features=('log_hudgins',)), 'copies: got 1')])
+    (dict(copies=1, features=('log_hudgins',)), 'copies: got 1'),
+    (dict(teachers=(TransferMethod(),), self_training=SelfTraining()), 'teachers: expected self_training')])
 def test_settings_that_cannot_be(changes, message):
   """Catches: an encoder trained for a head that does not read it, self-training that nothing does."""
   with pytest.raises(ValueError, match=message):
     _method(**changes)
+  for wrong in (dict(even=-1.0), dict(even=1.0, balanced=True), dict(taught=1.5)):
+    with pytest.raises(ValueError, match='SelfTraining.(even|taught): got'):
+      SelfTraining(1, **wrong)
