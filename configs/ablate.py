@@ -30,7 +30,6 @@ def _scratch(c, steps):
       ('word inputs', 'spectrum', {}, dict(inputs=('spectrum',)), {}),
       ('word inputs', 'waveform', {}, dict(inputs=('waveform',)), {}),
       ('word inputs', 'waveform + amplitude', {}, dict(inputs=('waveform', 'amplitude')), {}),
-      ('channels', 'every word attends to every word', {}, dict(mixing='words'), {}),
       ('gating', 'slots of contractions alone', dict(view='gated'), {}, {}),
       *[('alignment', 'not aligned', dict(align=False), {}, {})] * base['align'],
       ('normalisation', 'training mean, fixed scale', inductive, {}, {}),
@@ -46,7 +45,7 @@ def _scratch(c, steps):
   for factor, name, changes, encoder, blocks in table:
     network = {**base, **changes}
     network['model'] = dict(base['model'], encoder=dict(
-        base['model']['encoder'], **encoder), pool='words' if encoder.get('mixing') == 'words' else 'slots')
+        base['model']['encoder'], **encoder))
     network['model']['encoder']['blocks'] = dict(base['model']['encoder']['blocks'], **blocks)
     arms.append(dict(name=name, factor=factor, network=network))
   return arms

@@ -30,7 +30,7 @@ def get_config(variant=None):
       seeds=(0,), synthetic=synthetic,
       curve=dict(
           seconds=SECONDS[:4] if synthetic else SECONDS, baselines=('lda-features-centred',),
-          self_training=dict(rounds=3, share=0.6, balanced=True, least=4),
+          self_training=dict(rounds=3, share=0.6, balanced=True, least=4), labelled=True,
           subjects=data['pretraining'] if pretraining else data['evaluation'],
           train_subjects=data['pretraining'] * more,
           networks=[dict(name='transformer-centred', network=network()),

@@ -3,7 +3,8 @@
 Models train once per fold on the other wearers. Then for each length the mean and the way the band is
 worn are estimated from the first seconds of the wearer's stream alone (`data.self_calibration`), and
 the same test rows are predicted; 'all' takes the stream and the test rows themselves, unlabelled
-(transductive). The test rows are those of the test sessions outside the longest stretch, so every
+(transductive). With `labelled` an LDA is given the stream's labels too: at 35 s of MyoArmband that is one
+repetition of each gesture, and the rest is predicted inductively. The test rows are those of the test sessions outside the longest stretch, so every
 point of a curve is of one test set.
 """
 
@@ -13,7 +14,7 @@ import math
 import pathlib
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import logging
 import numpy as np
@@ -61,6 +62,7 @@ class CurveConfig:
     test_sessions: tested; empty is all.
     baselines: names of `baselines.BASELINES` that centre; each without and with turned bands.
     self_training: of those with turned bands, once more, on the stream.
+    labelled: those with turned bands, once more, fitted on the stream and its labels too; no 'all'.
     networks: trained once per fold.
   """
   seconds: tuple[float, ...] = ()
@@ -70,6 +72,7 @@ class CurveConfig:
   test_sessions: tuple[str, ...] = ()
   baselines: tuple[str, ...] = ()
   self_training: SelfTraining = SelfTraining()
+  labelled: bool = False
   networks: tuple[CurveNetwork, ...] = ()
 
   def __post_init__(self):
@@ -134,38 +137,49 @@ def run(config: CurveConfig, workdir: str, data: TransferData, table: WindowTabl
   path = pathlib.Path(workdir) / CURVE_FILE
   rows = json.loads(path.read_text(encoding='utf-8'))['rows'] if path.exists() else []
   shared = {align: None for align in (False, True)}
-  for name, method, align, own in _methods(config):
-    name += MORE_PEOPLE * bool(config.train_subjects)
+  for way in _ways(config):
+    name, method, own = way.name + MORE_PEOPLE * bool(config.train_subjects), way.method, way.own
     own_seeds = tuple(seeds) if isinstance(method, TransferMethod) else (0,)
     starts = checkpoint_hash if getattr(method, 'start', '') == 'checkpoint' else None
     identity = json.loads(json.dumps({
         'method': name, 'seeds': list(own_seeds), 'checkpoint_hash': starts,
         'split_hash': splits.split_hash([f.fold for f in folds]),
-        'config': {'method': config_lib.as_plain(method), 'align': align, 'seconds': list(config.seconds),
+        'config': {'method': config_lib.as_plain(method), 'align': way.align, 'seconds': list(config.seconds),
                    'stream_sessions': list(config.stream_sessions)}
-                  | ({'self_training': config_lib.as_plain(own)} if own.rounds else {})}))
+                  | ({'self_training': config_lib.as_plain(own)} if own.rounds else {})
+                  | ({'labelled': True} if way.labelled else {})}))
     if any(all(row[k] == v for k, v in identity.items()) for row in rows):
       logging.info('calibration curve: %s is there already', name)
       continue
-    shared[align] = shared[align] or [SelfCalibration(prepared, f.fold.train, align) for f in folds]
-    fresh = _curve(name, method, own, config, folds, shared[align], data, table, own_seeds, identity)
+    shared[way.align] = shared[way.align] or [SelfCalibration(prepared, f.fold.train, way.align) for f in folds]
+    fresh = _curve(name, way, config, folds, shared[way.align], data, table, own_seeds, identity)
     rows = [row for row in rows if row['method'] != name] + fresh
     results.write_results(path, prepared.labels, rows)
 
 
-def _methods(config: CurveConfig) -> Iterator[tuple[str, Any, bool, SelfTraining]]:
-  """Name, method, whether bands are turned, and how it goes on with the stream."""
+class _Way(NamedTuple):
+  """A method, whether bands are turned, how it goes on with the stream, and whether it is given its labels."""
+  name: str
+  method: baselines.LdaBaseline | TransferMethod
+  align: bool
+  own: SelfTraining = SelfTraining()
+  labelled: bool = False
+
+
+def _ways(config: CurveConfig) -> Iterator[_Way]:
   for name in config.baselines:
-    aligned = name.removesuffix('-centred') + '-aligned'
-    yield name, baselines.baseline(name), False, SelfTraining()
-    yield aligned, baselines.baseline(name), True, SelfTraining()
+    aligned, method = name.removesuffix('-centred') + '-aligned', baselines.baseline(name)
+    yield _Way(name, method, False)
+    yield _Way(aligned, method, True)
     if config.self_training.rounds:
-      yield f'{aligned}-self-trained', baselines.baseline(name), True, config.self_training
+      yield _Way(f'{aligned}-self-trained', method, True, config.self_training)
+    if config.labelled:
+      yield _Way(f'{aligned}-labelled', method, True, labelled=True)
   for network in config.networks:
-    yield network.name, network.network, network.network.align, network.network.self_training
+    yield _Way(network.name, network.network, network.network.align, network.network.self_training)
 
 
-def _curve(name, method, own: SelfTraining, config: CurveConfig, folds, calibrations, data: TransferData, table, seeds,
+def _curve(name: str, way: _Way, config: CurveConfig, folds, calibrations, data: TransferData, table, seeds,
            identity) -> list[dict[str, Any]]:
   """One result row for each length."""
   begin_s, prepared = time.monotonic(), data.views['fixed']
@@ -174,8 +188,8 @@ def _curve(name, method, own: SelfTraining, config: CurveConfig, folds, calibrat
   with tqdm.tqdm(total=len(folds) * len(seeds), desc=f'curve {name}', unit='fold', disable=None) as bar:
     for seed in seeds:
       for curve_fold, calibration in zip(folds, calibrations):
-        predict = _predictor(method, own, curve_fold, calibration, data, table, seed)
-        for seconds in (*config.seconds, ALL):
+        predict = _predictor(way, curve_fold, calibration, data, table, seed)
+        for seconds in (*config.seconds, *[ALL] * (not way.labelled)):
           stream = curve_fold.taken(seconds)
           got = results.check(predict(stream), curve_fold.fold.test, len(prepared.labels))
           found.setdefault(seconds, {}).setdefault(seed, []).append(got)
@@ -187,7 +201,8 @@ def _curve(name, method, own: SelfTraining, config: CurveConfig, folds, calibrat
     whole = {seed: results.concatenate(parts) for seed, parts in by_seed.items()}
     row = results.result_row(
         whole, prepared.segments, len(prepared.labels), protocol=f'curve-{said.replace(" ", "")}',
-        uses_target=f'unlabelled {said}' + ' + equal counts' * own.balanced if seconds else 'none',
+        uses_target=('' if way.labelled else 'un') + f'labelled {said}' + ' + equal counts' * way.own.balanced
+        if seconds else 'none',
         transductive=seconds == ALL,
         wall_s=(time.monotonic() - begin_s) / len(found), **identity)
     row |= {'seconds': None if seconds == ALL else seconds, 'refused': float(np.mean(refused[seconds]))}
@@ -197,10 +212,10 @@ def _curve(name, method, own: SelfTraining, config: CurveConfig, folds, calibrat
   return rows
 
 
-def _predictor(method, own: SelfTraining, curve_fold: CurveFold, calibration: SelfCalibration, data: TransferData,
+def _predictor(way: _Way, curve_fold: CurveFold, calibration: SelfCalibration, data: TransferData,
                table: WindowTable | None, seed: int):
-  """Trains; the result predicts the test rows from unlabelled crops."""
-  fold = curve_fold.fold
+  """Trains; the result predicts the test rows from crops of the stream."""
+  fold, method, own = curve_fold.fold, way.method, way.own
   if isinstance(method, TransferMethod):
     fitted = method.fitted(data, fold, calibration.centre, seed)
 
@@ -211,15 +226,15 @@ def _predictor(method, own: SelfTraining, curve_fold: CurveFold, calibration: Se
       return model(fold.test, centre)
 
     return predict
-  return _LdaCurve(method, own, table, curve_fold, calibration).predict
+  return _LdaCurve(way, table, curve_fold, calibration).predict
 
 
 class _LdaCurve:
   """An LDA whose training windows are centred by session and turned, as the networks' words are."""
 
-  def __init__(self, method: baselines.LdaBaseline, own: SelfTraining, table: WindowTable,
-               curve_fold: CurveFold, calibration: SelfCalibration):
-    self._method, self._own, self._table, self._calibration = method, own, table, calibration
+  def __init__(self, way: _Way, table: WindowTable, curve_fold: CurveFold, calibration: SelfCalibration):
+    method = way.method
+    self._way, self._method, self._table, self._calibration = way, method, table, calibration
     self._fold, self._place = curve_fold.fold, calibration.worn
     rows = table.rows(self._fold.train, method.train_stride)
     segment_w = table.windows(method.train_stride)[0][rows]
@@ -255,8 +270,11 @@ class _LdaCurve:
       share = weight(total_s(stream))
       seen_wf = table.gather(method.features, method.train_stride, seen)[:, column_f]
       mean_f = share * seen_wf.mean(axis=0) + (1 - share) * self._mean_f
-      if self._own.rounds:
-        fitted = self._gone_on(seen_wf - mean_f[None], table.windows(method.train_stride)[0][seen])
+      segment_u = table.windows(method.train_stride)[0][seen]
+      if self._way.own.rounds:
+        fitted = self._gone_on(seen_wf - mean_f[None], segment_u)
+      if self._way.labelled:
+        fitted = self._told(seen_wf - mean_f[None], np.asarray(table.segments['label'])[segment_u])
     return method.predict_features(
         fitted, table, self._fold,
         lambda rows: table.gather(method.features, baselines.TEST_STRIDE, rows)[:, column_f] - mean_f[None])
@@ -269,5 +287,13 @@ class _LdaCurve:
       fits.append(self._method.fit_features(feature_wf, label_w))
       return Head(fits[-1].model.classes_, fits[-1].log_prob)
 
-    self_training.fit(fit_head, self._feature_wf, self._label_w, feature_uf, segment_u, self._own)
+    self_training.fit(fit_head, self._feature_wf, self._label_w, feature_uf, segment_u, self._way.own)
     return fits[-1]
+
+  def _told(self, feature_uf: np.ndarray, label_u: np.ndarray) -> baselines.FittedLda:
+    """Fitted on the stream and its labels too: of each gesture as much weight as the training wearers'."""
+    theirs_k, own_k = (np.bincount(label, minlength=self._table.n_labels) for label in (self._label_w, label_u))
+    repeats_k = theirs_k / np.maximum(own_k, 1)
+    own_w = np.repeat(np.arange(len(label_u)), np.maximum(1, np.round(repeats_k[label_u])).astype(int))
+    return self._method.fit_features(np.concatenate([self._feature_wf, feature_uf[own_w]]),
+                                     np.concatenate([self._label_w, label_u[own_w]]))

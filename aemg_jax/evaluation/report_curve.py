@@ -1,4 +1,4 @@
-"""The report's section on self-calibration: accuracy against seconds of unlabelled target data."""
+"""The report's section on self-calibration: accuracy against seconds of target data."""
 
 import pathlib
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ def curve_sections(workdir: pathlib.Path) -> list[Section]:
   blocks: tuple[Block, ...] = (
       Text('Models are trained on the other people. The mean to take away and the way the band is worn '
            'come from the first seconds of the new person, without labels, shrunk towards the people '
-           'trained on. All points of a curve are of one test set; 0 s is strictly inductive, "all" '
-           'has seen the test recordings themselves, unlabelled.'),
+           'trained on; "labelled" was given the labels of those seconds too. All points of a curve are of one '
+           'test set; 0 s is strictly inductive, "all" has seen the test recordings themselves, unlabelled.'),
       Picture(picture(rows, len(labels)), 'calibration-curve',
-              'Accuracy by seconds of unlabelled data; bands: 95 % interval over subjects; hollow: all '
+              'Accuracy by seconds of data of the new person; bands: 95 % interval over subjects; hollow: all '
               'unlabelled data, transductive; dashed: chance. A curve that is flat from 20 s on asks '
               'little of a wearer; one that dips at 5 s centres on too few gestures.'),
       _table(rows))
@@ -77,7 +77,7 @@ def picture(rows: Sequence[Row], n_labels: int) -> bytes:
       axes.set_xlim(-0.25, 1.25 * last)
       axes.set_xticks([*known, last], [*(f'{s:g}' for s in known), 'all'])
       axes.minorticks_off()
-      axes.set(title=f'Accuracy per {score}', xlabel='unlabelled data of the new person (s)')
+      axes.set(title=f'Accuracy per {score}', xlabel='data of the new person (s)')
       axes.grid(True)
     panels[0].set_ylabel('accuracy (%)')
     panels[0].legend(loc='lower right')

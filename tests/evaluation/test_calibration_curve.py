@@ -9,7 +9,7 @@ import pytest
 from aemg_jax.data import batches, self_calibration, splits
 from aemg_jax.evaluation import (
     baselines, calibration_curve, evaluate, figure_style, report_curve, results)
-from aemg_jax.evaluation.calibration_curve import CurveConfig, CurveNetwork
+from aemg_jax.evaluation.calibration_curve import CurveConfig, CurveNetwork, _Way
 from aemg_jax.evaluation.self_training import SelfTraining
 from aemg_jax.evaluation.transfer import TransferData, TransferMethod
 from aemg_jax.signal import features
@@ -156,7 +156,7 @@ def test_a_curve_goes_on_with_its_stream_alone(tmp_path):
   curve_fold = calibration_curve.curve_folds(prepared.segments, config)[2]
   calibration = self_calibration.SelfCalibration(prepared, curve_fold.fold.train, align=True)
   method, stream = baselines.baseline('lda-features-centred'), curve_fold.taken(2.0)
-  of = lambda own, table: calibration_curve._LdaCurve(method, own, table, curve_fold, calibration)
+  of = lambda own, table: calibration_curve._LdaCurve(_Way('', method, True, own), table, curve_fold, calibration)
   plain, gone_on = of(SelfTraining(), table), of(own, table)
   np.testing.assert_array_equal(gone_on.predict(()).window_log_prob, plain.predict(()).window_log_prob)
   want = gone_on.predict(stream).window_log_prob
@@ -171,6 +171,38 @@ def test_a_curve_goes_on_with_its_stream_alone(tmp_path):
       tmp_path / calibration_curve.CURVE_FILE, ('labels', 'rows'))['rows']}
   assert rows['lda-features-aligned-self-trained', 2.0]['uses_target'] == 'unlabelled 2 s + equal counts'
   assert rows['lda-features-aligned-self-trained', 0.0]['uses_target'] == 'none'
+
+
+def test_a_labelled_stream_is_read_and_the_test_is_not(tmp_path):
+  """Catches: labels of the test in the fit, those of the stream ignored, a gesture that outweighs the others' windows,
+  'all', which would be labelled test data, and a row that says it had no labels."""
+  prepared = tiny_set.prepared()
+  config = dataclasses.replace(CONFIG, seconds=(0.0, 0.5, 2.0), labelled=True)
+  curve_fold = calibration_curve.curve_folds(prepared.segments, config)[2]
+  calibration = self_calibration.SelfCalibration(prepared, curve_fold.fold.train, align=True)
+  method, stream = baselines.baseline('lda-features-centred'), curve_fold.taken(2.0)
+
+  def predicted(changed, label):
+    label_s = np.array(prepared.segments['label'])
+    label_s[[row.segment for row in changed]] = label
+    table = evaluate._window_table(dataclasses.replace(prepared, segments=prepared.segments | {'label': label_s}))
+    return calibration_curve._LdaCurve(_Way('', method, True, labelled=True), table, curve_fold, calibration).predict(
+        stream)
+
+  want = predicted((), 0)
+  np.testing.assert_array_equal(predicted(curve_fold.fold.test, 0).window_log_prob, want.window_log_prob)
+  assert np.abs(predicted(stream[:1], 1).window_log_prob - want.window_log_prob).max() > 0.1
+  fits, fit = [], baselines.LdaBaseline.fit_features
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(baselines.LdaBaseline, 'fit_features', lambda self, x, y: fits.append(y) or fit(self, x, y))
+    predicted((), 0)
+  before_k, after_k = np.bincount(fits[0]), np.bincount(fits[-1])  # the crop of the third gesture holds no window
+  np.testing.assert_allclose(after_k, [2, 2, 1] * before_k, rtol=0.2)
+  calibration_curve.run(config, tmp_path, TransferData({'fixed': prepared}, None), evaluate._window_table(prepared), (0,),
+                        None)
+  rows = [row for row in evaluate._read_json(tmp_path / calibration_curve.CURVE_FILE, ('labels', 'rows'))['rows']
+          if row['method'] == 'lda-features-aligned-labelled']
+  assert [row['uses_target'] for row in rows] == ['none', 'labelled 0.5 s', 'labelled 2 s']
 
 
 def test_turned_columns_are_the_features_of_turned_channels():
