@@ -19,8 +19,9 @@ from absl import logging
 import numpy as np
 
 from aemg_jax import config as config_lib
-from aemg_jax.data import splits
-from aemg_jax.evaluation import ablate_table, protocols, results
+from aemg_jax.data import batches, splits
+from aemg_jax.evaluation import ablate_table, closed_form, protocols, results
+from aemg_jax.evaluation.few_subjects import StoredVectors
 from aemg_jax.evaluation.transfer import Pretrained, TransferData, TransferMethod
 from aemg_jax.sentences import cache
 from aemg_jax.sentences.views import View, ViewsConfig, prepare_views, view_path
@@ -28,9 +29,10 @@ from aemg_jax.sentences.words import with_channels
 from aemg_jax.training import checkpoints, jobs
 
 CELLS, STAGES, TABLE = 'cells', 'stages', 'ablation'
-_CODE = ('config.py', 'sentences', 'signal', 'data', 'models', 'training', 'evaluation/transfer.py',
-         'evaluation/closed_form.py', 'evaluation/sentence_windows.py', 'evaluation/protocols.py', 'evaluation/results.py',
-         'evaluation/baselines.py', 'evaluation/metrics.py', 'evaluation/ablate.py')
+_STAGE_CODE = ('config.py', 'sentences', 'signal', 'data', 'models', 'training')
+_CODE = (*_STAGE_CODE, 'evaluation/transfer.py', 'evaluation/closed_form.py', 'evaluation/sentence_windows.py',
+         'evaluation/protocols.py', 'evaluation/results.py', 'evaluation/baselines.py', 'evaluation/metrics.py',
+         'evaluation/self_training.py', 'evaluation/few_subjects.py', 'evaluation/ablate.py')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +69,8 @@ class AblateConfig:
     arms: each is compared with the reference.
     reference: name of an arm.
     seeds: of every arm; at least three tell an arm from its seed.
-    labelled: how many of each fold's training people give labels; the others give stages their recordings
-      alone. 0 is all.
+    labelled: how many of each fold's training people give labels to closed-form heads; the others give stages their
+      recordings alone. 0 is all.
     draws: how often these are drawn; a person's score is the mean. The same draws for every arm and seed.
     synthetic: the data come from a generator, and the table says so.
   """
@@ -90,6 +92,11 @@ class AblateConfig:
     names = [arm.name for arm in self.arms]
     if len(set(names)) < len(names):
       raise ValueError(f'AblateConfig.arms: got {names}, expected each name once')
+    for arm in self.arms if self.labelled else ():
+      if arm.network.tune not in closed_form.HEADS or arm.network.centre != 'session' or arm.network.align:
+        raise ValueError(f'AblateConfig.labelled: {arm.name!r} has tune {arm.network.tune!r}, centre '
+                         f"{arm.network.centre!r} and align {arm.network.align}, expected one of {tuple(closed_form.HEADS)}, "
+                         "'session' and False")
     if self.reference not in names:
       raise ValueError(f'AblateConfig.reference: got {self.reference!r}, expected one of {names}')
     same = [config_lib.as_plain(arm) | {'name': '', 'factor': ''} for arm in self.arms]
@@ -111,10 +118,10 @@ class Cell:
   key: str
 
 
-def code_version() -> str:
+def code_version(parts: Sequence[str] = _CODE) -> str:
   """sha256 of the source that a cell's numbers depend on, 16 digits."""
   root, digest = pathlib.Path(config_lib.__file__).parent, hashlib.sha256()
-  for part in _CODE:
+  for part in parts:
     files = sorted((root / part).rglob('*.py')) if (root / part).is_dir() else [root / part]
     for file in files:
       digest.update(f'{file.relative_to(root).as_posix()}\n'.encode() + file.read_bytes())
@@ -207,36 +214,52 @@ def _check_people(arm: Arm, segments: splits.Segments, folds: Sequence[splits.Fo
 
 
 class _StagedMethod:
-  """A network whose checkpoint is made anew from each fold's training people."""
+  """A network whose checkpoint is made anew from the people who train in each fold, and few of whom may be labelled."""
 
-  def __init__(self, cell: Cell, views: dict[str, cache.Prepared], folds: Sequence[splits.Fold], workdir: str, code: str):
-    self._cell, self._views, self._workdir, self._code = cell, views, workdir, code
-    prepared = views[cell.arm.stage_view]
-    subject_s = splits.column_keys(prepared.segments, 'subject')
-    self._people = {fold.name: tuple(sorted({str(subject_s[row.segment]) for row in fold.train})) for fold in folds}
-    self.transductive = cell.arm.network.transductive
+  def __init__(self, cell: Cell, config: AblateConfig, views: dict[str, cache.Prepared],
+               folds: Sequence[splits.Fold], workdir: str):
+    self._cell, self._config, self._views, self._workdir = cell, config, views, workdir
+    self._folds = {fold.name: fold for fold in folds}
+    self._stored: dict[str, tuple[StoredVectors, list[StoredVectors]]] = {}
+    self.transductive, self.assumes = cell.arm.network.transductive, cell.arm.network.assumes
 
   def predict(self, data: TransferData, fold: splits.Fold, seed: int) -> results.Predictions:
-    """Runs the stages that are missing, then the network."""
+    """Runs the stages that are missing, then the network; with few labelled people a head on vectors made once."""
+    method = self._cell.arm.network
+    if not self._config.labelled:
+      return method.predict(self._pretrained(data, fold.name, seed), fold, seed)
+    prepared, whole = data.views[method.view], self._folds[fold.name]
+    centre = batches.make_centre(prepared, 'session', ())
+    if fold.name not in self._stored:
+      vectors, copies = method.vectors(self._pretrained(data, fold.name, seed), None, centre, seed)
+      self._stored[fold.name] = (StoredVectors(vectors, whole.train, whole.test, centre),
+                                 [StoredVectors(copy, whole.train, (), centre) for copy in copies])
+    vectors, copies = self._stored[fold.name]
+    return closed_form.fit(method.closed_head, method.shrinkage, vectors, fold, centre, copies)(fold.test, centre)
+
+  def _pretrained(self, data: TransferData, fold_name: str, seed: int) -> TransferData:
     arm, start = self._cell.arm, ''
+    if not arm.stages:
+      return data
     prepared = self._views[arm.stage_view]
+    subject_s = splits.column_keys(prepared.segments, 'subject')
+    people = tuple(sorted({str(subject_s[row.segment]) for row in self._folds[fold_name].train}))
     for job in arm.stages:
-      job = dataclasses.replace(job, subjects=job.subjects or self._people[fold.name], seed=seed)
-      parts = {'job': config_lib.as_plain(job), 'from': start, 'code': self._code,
+      job = dataclasses.replace(job, subjects=job.subjects or people, seed=seed)
+      parts = {'job': config_lib.as_plain(job), 'from': os.path.basename(start), 'code': code_version(_STAGE_CODE),
                'prepared': prepared.meta['fingerprint']}
       key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
       out = os.path.join(self._workdir, STAGES, key)
       jobs.run(job, [prepared.path], out, start)
       start = out
     encoder = checkpoints.load_params(start)['encoder']
-    data = data._replace(pretrained=Pretrained(encoder, checkpoints.params_hash(encoder)))
-    return arm.network.predict(data, fold, seed)
+    return data._replace(pretrained=Pretrained(encoder, checkpoints.params_hash(encoder)))
 
 
 def _run_cell(cell: Cell, config: AblateConfig, views, folds, workdir: str, code: str) -> dict[str, Any]:
   """What the cell's file holds."""
   prepared, arm = views[cell.arm.network.view], cell.arm
-  method = _StagedMethod(cell, views, folds, workdir, code) if arm.stages else arm.network
+  method = _StagedMethod(cell, config, views, folds, workdir)
   settings = {'arm': config_lib.as_plain(arm), 'protocol': config_lib.as_plain(config.protocol),
               'labelled': config.labelled, 'draws': config.draws}
   rows = []

@@ -182,7 +182,7 @@ def test_the_config_parses_for_every_kind_of_set():
     assert len(parsed.seeds) >= 3 and parsed.arms[0].name == parsed.reference
     assert not any(job.subjects for arm in parsed.arms for job in arm.stages)
     assert not any('Evaluation' in name for name in parsed.protocol.subjects)
-    assert parsed.labelled == (2 if 'part' in (variant or '') else 0)
+    assert parsed.labelled == (1 if "part" in (variant or "") else 0)
   for variant, message in (('preset=paper', "preset: got 'paper'"), ('part=heads', "part: got 'heads'")):
     with pytest.raises(ValueError, match=message):
       config.get_config(f'myo_armband,{variant}')
