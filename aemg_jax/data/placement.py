@@ -99,7 +99,7 @@ class _Frame:
     return -(square_w + len(out_c) * log_det + lost_p.sum() * np.log(self._model.outside_pair)) / 2
 
 
-def scores(model: Alignment, windows: Windows, label_w: np.ndarray | None = None) -> np.ndarray:
+def scores(model: Alignment, windows: Windows, label_w: np.ndarray | None = None, joint: bool = False) -> np.ndarray:
   """[G] mean log-likelihood per window of each element.
 
   Turning the montage only permutes these numbers where no electrode falls out of the frame.
@@ -108,6 +108,7 @@ def scores(model: Alignment, windows: Windows, label_w: np.ndarray | None = None
     model: a fitted frame.
     windows: of one wearer; their mean is taken away, shrunk towards the training wearers'.
     label_w: with labels the mean log probability of the window's own class in place of the likelihood.
+    joint: with labels, the likelihood of window and class together.
   """
   if not len(windows.site_wcf) or windows.site_wcf.shape[1] != model.perm_gc.shape[1]:
     raise ValueError(f'alignment: windows: got shape {windows.site_wcf.shape}, expected some '
@@ -123,7 +124,7 @@ def scores(model: Alignment, windows: Windows, label_w: np.ndarray | None = None
       score_g.append(total_w.mean())
     else:
       own_w = np.searchsorted(model.label_k, label_w)
-      score_g.append((log_wk[np.arange(len(log_wk)), own_w] - total_w).mean())
+      score_g.append((log_wk[np.arange(len(log_wk)), own_w] - (0 if joint else total_w)).mean())
   return np.array(score_g)
 
 
@@ -132,8 +133,9 @@ def posterior(model: Alignment, score_g: np.ndarray, windows: int) -> np.ndarray
   return special.softmax(model.temperature * np.sqrt(windows) * score_g)
 
 
-def place(model: Alignment, windows: Windows, least_confidence: float | None = None) -> Placement:
-  """The element under which unlabelled windows of one wearer are likeliest.
+def place(model: Alignment, windows: Windows, least_confidence: float | None = None,
+          label_w: np.ndarray | None = None) -> Placement:
+  """The element under which windows of one wearer are likeliest, or their labels if they are known.
 
   Differs from METHOD 5.2: an unsure call is not made. Below the least confidence the wearer gets
   the training wearers' most common element, since a wrong mirror image costs far more than none.
@@ -142,11 +144,12 @@ def place(model: Alignment, windows: Windows, least_confidence: float | None = N
     model: a fitted frame.
     windows: of the wearer, of all classes alike and any length.
     least_confidence: None takes the model's; 0 always takes the likeliest.
+    label_w: labels of the frame's classes; None for unlabelled windows.
   """
   least = model.least_confidence if least_confidence is None else least_confidence
   if len(model.perm_gc) == 1:
     return Placement(0, 1.0, 0.0, False)
-  score_g = scores(model, windows)
+  score_g = scores(model, windows, label_w, joint=True)
   order = np.argsort(-score_g, kind='stable')
   confidence = float(posterior(model, score_g, len(windows.site_wcf))[order[0]])
   refused = bool(confidence < least)

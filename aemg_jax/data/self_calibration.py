@@ -16,13 +16,13 @@ the first 60 s; all: every unlabelled window, the tested ones too):
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from aemg_jax.data import alignment, batches, montage, placement, splits
 from aemg_jax.data.alignment_features import window_features
 from aemg_jax.sentences import cache
-from aemg_jax.sentences.words import Words
 
 PRIOR_S = 20.0
 
@@ -72,7 +72,7 @@ class SelfCalibration:
     centre = batches.make_centre(prepared, 'session', ())
     self.worn = montage.common(prepared.segments, rows) if align else None
     self._frame: alignment.Alignment | None = None
-    self._placed: dict[tuple[splits.Row, ...], placement.Placement] = {}
+    self._placed: dict[tuple[bool, tuple[splits.Row, ...]], placement.Placement] = {}
     sessions = np.unique(prepared.segments['session_index'][rows])
     subject_s = splits.column_keys(prepared.sessions, 'subject')
     element_s = np.zeros(len(subject_s), np.int32)
@@ -94,16 +94,18 @@ class SelfCalibration:
     train = windows, data['label'][sentence_w], subject_w
     return placement.calibrated(alignment.fit(*train, montage.elements(self.worn)), *train)
 
-  def place(self, stream: Sequence[splits.Row]) -> placement.Placement:
-    """How the wearer of some unlabelled crops wears the band."""
+  def place(self, stream: Sequence[splits.Row], labelled: bool = False) -> placement.Placement:
+    """How the wearer of some crops wears the band; their labels are read if they are said to be known."""
     if self._frame is None:
       return placement.Placement(0, 1.0, 0.0, False)
     if not stream:
       return placement.Placement(self._frame.usual, 0.0, 0.0, True)
-    key = tuple(stream)
+    key = labelled, tuple(stream)
     if key not in self._placed:
-      windows, _ = window_features(self._words(stream), self.worn.channels)
-      self._placed[key] = placement.place(self._frame, windows)
+      data = self._sentences(stream)
+      windows, sentence_w = window_features(data['words'], self.worn.channels)
+      label_w = data['label'][sentence_w] if labelled else None
+      self._placed[key] = placement.place(self._frame, windows, label_w=label_w)
     return self._placed[key]
 
   def of(self, stream: Sequence[splits.Row], sessions: Sequence[int]) -> batches.Centre:
@@ -111,7 +113,7 @@ class SelfCalibration:
     element = self.place(stream).element
     mean_cf = self._mean_cf if self.worn is None else montage.by_electrode(self._mean_cf, element, self.worn)
     if stream:
-      words, share = self._words(stream), weight(total_s(stream))
+      words, share = self._sentences(stream)['words'], weight(total_s(stream))
       feature_mf = np.concatenate([words.spectrum_nf, words.amplitude_n[..., None]], -1)
       count_c, total_cf = _by_channel(feature_mf, words.valid_n, len(mean_cf))
       own_cf = np.where(count_c[:, None] > 0, total_cf / np.maximum(count_c, 1)[:, None], mean_cf)
@@ -123,11 +125,11 @@ class SelfCalibration:
       element_s[list(sessions)] = element
     return dataclasses.replace(self.centre, mean_scf=mean_scf, element_s=element_s)
 
-  def _words(self, stream: Sequence[splits.Row]) -> Words:
+  def _sentences(self, stream: Sequence[splits.Row]) -> dict[str, Any]:
     rate_hz = self._prepared.config.rectify.rate_hz
     crops = [splits.crop_samples(self._prepared.segments, row, rate_hz) for row in stream]
     return batches.sentence_arrays(
-        self._prepared, [row.segment for row in stream], crops, self._none)['words']
+        self._prepared, [row.segment for row in stream], crops, self._none)
 
 
 def _by_channel(feature_bnf: np.ndarray, valid_bn: np.ndarray, channels: int):

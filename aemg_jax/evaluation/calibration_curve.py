@@ -193,7 +193,7 @@ def _curve(name: str, way: _Way, config: CurveConfig, folds, calibrations, data:
           stream = curve_fold.taken(seconds)
           got = results.check(predict(stream), curve_fold.fold.test, len(prepared.labels))
           found.setdefault(seconds, {}).setdefault(seed, []).append(got)
-          refused.setdefault(seconds, []).append(calibration.place(stream).refused)
+          refused.setdefault(seconds, []).append(calibration.place(stream, way.labelled).refused)
         bar.update()
   rows = []
   for seconds, by_seed in found.items():
@@ -263,7 +263,7 @@ class _LdaCurve:
   def predict(self, stream: Sequence[splits.Row]) -> results.Predictions:
     """The test rows, centred on the stream's mean shrunk towards the training wearers'."""
     method, table = self._method, self._table
-    column_f = self._columns(self._calibration.place(stream).element)
+    column_f = self._columns(self._calibration.place(stream, self._way.labelled).element)
     mean_f, fitted = self._mean_f, self._fitted
     seen = table.rows(stream, method.train_stride) if stream else np.zeros(0, int)
     if seen.size:

@@ -139,6 +139,19 @@ def test_an_unsure_call_takes_the_training_wearers_usual_element():
   assert not placement.place(model, new, least_confidence=0).refused
 
 
+def test_known_labels_make_a_few_windows_say_more():
+  """Catches: labels that are not read, or read as places of the model's classes."""
+  words, label_b, subject_b = wearers()
+  windows, sentence_w = window_features(words, CHANNELS)
+  subject_w, label_w = subject_b[sentence_w], label_b[sentence_w]
+  train_w = subject_w != 'new'
+  model = alignment.fit(windows.take(train_w), label_w[train_w] + 3, subject_w[train_w], GROUP)
+  new, told_w = windows.take(~train_w), label_w[~train_w] + 3
+  told = placement.place(model, new, label_w=told_w)
+  assert told.element == inverse(WORN['new']) and not told.refused
+  assert placement.place(model, new, label_w=told_w[::-1], least_confidence=0).element != told.element
+
+
 def test_a_montage_that_cannot_turn_is_left_alone():
   """Catches: targeted muscles scored, refused or permuted."""
   words, label_b, subject_b = wearers({s: 0 for s in ('A', 'B', 'new')},
