@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from configs import common, gesture
 
+TAUGHT = dict(rounds=3, share=0.6, even=1.0, taught=0.7, least=4)
 SECONDS = (0.0, 2.0, 5.0, 10.0, 20.0, 35.0, 60.0)
 
 
@@ -23,6 +24,8 @@ def get_config(variant=None):
   data, synthetic = c['data'], c['data']['synthetic']
   steps = data['steps']['gesture'] * 4 // 15
   network = lambda **changes: gesture.transformer(c, steps=steps, centre='session', **changes)
+  windows = [dict(name='window-network-aligned', network=gesture.window(
+      c, data['steps']['gesture'] // 2, centre='session', align=True))] if data['pretraining'] else []
   session = dict(stream_sessions=data['calibration'], test_sessions=data['test'])
   return ConfigDict(dict(
       title=f'Self-calibration on {c["datasets"][0]}' + ', pre-training part' * pretraining,
@@ -34,5 +37,6 @@ def get_config(variant=None):
           subjects=data['pretraining'] if pretraining else data['evaluation'],
           train_subjects=data['pretraining'] * more,
           networks=[dict(name='transformer-centred', network=network()),
-                    dict(name='transformer-aligned', network=network(align=True))],
+                    dict(name='transformer-aligned', network=network(align=True)), *windows],
+          teacher=windows[0]['name'] if windows else '', taught=TAUGHT if windows else {},
           **({} if pretraining else session))))

@@ -59,7 +59,7 @@ def _default_methods(c):
   ]
 
 
-def _window(c, steps, **changes):
+def window(c, steps, **changes):
   """A network on single windows: a CNN on the waveform, log spectra and amplitudes, and correlations of channels."""
   return dict(
       model=dict(kind='WindowCNNConfig', max_channels=c['channels'], inputs=('waveform', 'words', 'correlation')),
@@ -76,10 +76,10 @@ def _windows(c):
   """
   if not c['data']['pretraining']:
     return []
-  window = _window(c, c['data']['steps']['gesture'])
-  rows = [dict(name='window-network', network=window, protocols=('loso',))]
+  network = window(c, c['data']['steps']['gesture'])
+  rows = [dict(name='window-network', network=network, protocols=('loso',))]
   if c['data']['ring']:
-    rows.append(dict(name='window-network-worn-as-others', network=window | dict(others_wear=True),
+    rows.append(dict(name='window-network-worn-as-others', network=network | dict(others_wear=True),
                      protocols=('loso', MORE)))
   return rows
 
@@ -121,7 +121,7 @@ def _self_trained(c, few_shot):
   found = [dict(name=row, network=transformer(c, **changes, **base), protocols=protocols)
            for row, changes in rows.items()]
   if c['data']['pretraining']:
-    network = _window(c, c['data']['steps']['gesture'] // 2, view='session', centre='session', align=c['data']['ring'])
+    network = window(c, c['data']['steps']['gesture'] // 2, view='session', centre='session', align=c['data']['ring'])
     wins = 'window-network-aligned' if c['data']['ring'] else 'window-network-centred'
     taught = transformer(c, self_training=dict(own, even=1.0, taught=0.7), teachers=[network], **base)
     found += [dict(name=wins, network=network, protocols=('loso',)),

@@ -13,7 +13,7 @@ import json
 import math
 import pathlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from absl import logging
@@ -64,6 +64,8 @@ class CurveConfig:
     self_training: of those with turned bands, once more, on the stream.
     labelled: those with turned bands, once more, fitted on the stream and its labels too; no 'all'.
     networks: trained once per fold.
+    teacher: name of one of these that helps to label the stream for `taught`, of the baselines with turned bands.
+    taught: see `teacher`.
   """
   seconds: tuple[float, ...] = ()
   subjects: tuple[str, ...] = ()
@@ -74,13 +76,24 @@ class CurveConfig:
   self_training: SelfTraining = SelfTraining()
   labelled: bool = False
   networks: tuple[CurveNetwork, ...] = ()
+  teacher: str = ''
+  taught: SelfTraining = SelfTraining()
 
   def __post_init__(self):
+    if bool(self.teacher) != bool(self.taught.rounds) or self.teacher not in ('', *(n.name for n in self.networks)):
+      raise ValueError(f'CurveConfig.teacher: got {self.teacher!r} with {self.taught.rounds} rounds, expected one of '
+                       f'{[n.name for n in self.networks]} and rounds, or neither')
     if list(self.seconds) != sorted(set(self.seconds)) or any(s < 0 for s in self.seconds):
       raise ValueError(f'CurveConfig.seconds: got {self.seconds!r}, expected rising numbers from 0')
     for name in self.baselines:
       if not baselines.baseline(name).centre:
         raise ValueError(f'CurveConfig.baselines: got {name!r}, expected one that centres')
+
+
+  @property
+  def teacher_network(self) -> TransferMethod | None:
+    """The network of that name."""
+    return next((network.network for network in self.networks if network.name == self.teacher), None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,9 +150,10 @@ def run(config: CurveConfig, workdir: str, data: TransferData, table: WindowTabl
   path = pathlib.Path(workdir) / CURVE_FILE
   rows = json.loads(path.read_text(encoding='utf-8'))['rows'] if path.exists() else []
   shared = {align: None for align in (False, True)}
+  networks = _Fitted(data, config.teacher_network)
   for way in _ways(config):
     name, method, own = way.name + MORE_PEOPLE * bool(config.train_subjects), way.method, way.own
-    own_seeds = tuple(seeds) if isinstance(method, TransferMethod) else (0,)
+    own_seeds = tuple(seeds) if way.teacher or isinstance(method, TransferMethod) else (0,)
     starts = checkpoint_hash if getattr(method, 'start', '') == 'checkpoint' else None
     identity = json.loads(json.dumps({
         'method': name, 'seeds': list(own_seeds), 'checkpoint_hash': starts,
@@ -147,23 +161,42 @@ def run(config: CurveConfig, workdir: str, data: TransferData, table: WindowTabl
         'config': {'method': config_lib.as_plain(method), 'align': way.align, 'seconds': list(config.seconds),
                    'stream_sessions': list(config.stream_sessions)}
                   | ({'self_training': config_lib.as_plain(own)} if own.rounds else {})
-                  | ({'labelled': True} if way.labelled else {})}))
+                  | ({'labelled': True} if way.labelled else {})
+                  | ({'teacher': config_lib.as_plain(way.teacher)} if way.teacher else {})}))
     if any(all(row[k] == v for k, v in identity.items()) for row in rows):
       logging.info('calibration curve: %s is there already', name)
       continue
     shared[way.align] = shared[way.align] or [SelfCalibration(prepared, f.fold.train, way.align) for f in folds]
-    fresh = _curve(name, way, config, folds, shared[way.align], data, table, own_seeds, identity)
+    fresh = _curve(name, way, config, folds, shared[way.align], networks, table, own_seeds, identity)
     rows = [row for row in rows if row['method'] != name] + fresh
     results.write_results(path, prepared.labels, rows)
 
 
 class _Way(NamedTuple):
-  """A method, whether bands are turned, how it goes on with the stream, and whether it is given its labels."""
+  """A method, whether bands are turned, how it goes on with the stream, whether it is given its labels, who helps."""
   name: str
   method: baselines.LdaBaseline | TransferMethod
   align: bool
   own: SelfTraining = SelfTraining()
   labelled: bool = False
+  teacher: TransferMethod | None = None
+
+
+class _Fitted:
+  """Networks of each fold and seed; the teacher is trained once for its own curve and for whom it helps."""
+
+  def __init__(self, data: TransferData, teacher: TransferMethod | None):
+    self.data, self._teacher, self._found = data, teacher, {}
+
+  def of(self, method: TransferMethod, curve_fold: CurveFold, calibration: SelfCalibration, seed: int):
+    """What `TransferMethod.fitted` gives."""
+    fit = lambda: method.fitted(self.data, curve_fold.fold, calibration.centre, seed)
+    if method != self._teacher:
+      return fit()
+    key = curve_fold.fold.name, seed
+    if key not in self._found:
+      self._found[key] = fit()
+    return self._found[key]
 
 
 def _ways(config: CurveConfig) -> Iterator[_Way]:
@@ -177,18 +210,21 @@ def _ways(config: CurveConfig) -> Iterator[_Way]:
       yield _Way(f'{aligned}-labelled', method, True, labelled=True)
   for network in config.networks:
     yield _Way(network.name, network.network, network.network.align, network.network.self_training)
+  for name in config.baselines if config.teacher else ():
+    yield _Way(f"{name.removesuffix('-centred')}-aligned-self-trained-taught", baselines.baseline(name), True,
+               config.taught, teacher=config.teacher_network)
 
 
-def _curve(name: str, way: _Way, config: CurveConfig, folds, calibrations, data: TransferData, table, seeds,
+def _curve(name: str, way: _Way, config: CurveConfig, folds, calibrations, networks: _Fitted, table, seeds,
            identity) -> list[dict[str, Any]]:
   """One result row for each length."""
-  begin_s, prepared = time.monotonic(), data.views['fixed']
+  begin_s, prepared = time.monotonic(), networks.data.views['fixed']
   found: dict[float, dict[int, list[results.Predictions]]] = {}
   refused: dict[float, list[bool]] = {}
   with tqdm.tqdm(total=len(folds) * len(seeds), desc=f'curve {name}', unit='fold', disable=None) as bar:
     for seed in seeds:
       for curve_fold, calibration in zip(folds, calibrations):
-        predict = _predictor(way, curve_fold, calibration, data, table, seed)
+        predict = _predictor(way, curve_fold, calibration, networks, table, seed)
         for seconds in (*config.seconds, *[ALL] * (not way.labelled)):
           stream = curve_fold.taken(seconds)
           got = results.check(predict(stream), curve_fold.fold.test, len(prepared.labels))
@@ -212,12 +248,12 @@ def _curve(name: str, way: _Way, config: CurveConfig, folds, calibrations, data:
   return rows
 
 
-def _predictor(way: _Way, curve_fold: CurveFold, calibration: SelfCalibration, data: TransferData,
+def _predictor(way: _Way, curve_fold: CurveFold, calibration: SelfCalibration, networks: _Fitted,
                table: WindowTable | None, seed: int):
   """Trains; the result predicts the test rows from crops of the stream."""
   fold, method, own = curve_fold.fold, way.method, way.own
   if isinstance(method, TransferMethod):
-    fitted = method.fitted(data, fold, calibration.centre, seed)
+    fitted = networks.of(method, curve_fold, calibration, seed)
 
     def predict(stream):
       centre, model = calibration.of(stream, curve_fold.sessions), fitted
@@ -226,15 +262,18 @@ def _predictor(way: _Way, curve_fold: CurveFold, calibration: SelfCalibration, d
       return model(fold.test, centre)
 
     return predict
-  return _LdaCurve(way, table, curve_fold, calibration).predict
+  teacher = networks.of(way.teacher, curve_fold, calibration, seed) if way.teacher else None
+  return _LdaCurve(way, table, curve_fold, calibration, teacher).predict
 
 
 class _LdaCurve:
   """An LDA whose training windows are centred by session and turned, as the networks' words are."""
 
-  def __init__(self, way: _Way, table: WindowTable, curve_fold: CurveFold, calibration: SelfCalibration):
+  def __init__(self, way: _Way, table: WindowTable, curve_fold: CurveFold, calibration: SelfCalibration,
+               teacher: Callable[..., results.Predictions] | None = None):
     method = way.method
     self._way, self._method, self._table, self._calibration = way, method, table, calibration
+    self._teacher, self._sessions = teacher, curve_fold.sessions
     self._fold, self._place = curve_fold.fold, calibration.worn
     rows = table.rows(self._fold.train, method.train_stride)
     segment_w = table.windows(method.train_stride)[0][rows]
@@ -272,22 +311,29 @@ class _LdaCurve:
       mean_f = share * seen_wf.mean(axis=0) + (1 - share) * self._mean_f
       segment_u = table.windows(method.train_stride)[0][seen]
       if self._way.own.rounds:
-        fitted = self._gone_on(seen_wf - mean_f[None], segment_u)
+        fitted = self._gone_on(seen_wf - mean_f[None], segment_u, stream)
       if self._way.labelled:
         fitted = self._told(seen_wf - mean_f[None], np.asarray(table.segments['label'])[segment_u])
     return method.predict_features(
         fitted, table, self._fold,
         lambda rows: table.gather(method.features, baselines.TEST_STRIDE, rows)[:, column_f] - mean_f[None])
 
-  def _gone_on(self, feature_uf: np.ndarray, segment_u: np.ndarray) -> baselines.FittedLda:
+  def _gone_on(self, feature_uf: np.ndarray, segment_u: np.ndarray,
+               stream: Sequence[splits.Row]) -> baselines.FittedLda:
     """Fitted on the stream too."""
-    fits = []
+    fits, taught_rk = [], None
+    if self._teacher is not None:
+      rows = [row for row in stream if row.segment in segment_u]  # others hold no window
+      told = self._teacher(rows, self._calibration.of(stream, self._sessions))
+      taught_rk = told.segment_log_prob[np.searchsorted(told.segment_rows, np.unique(segment_u))]
+      taught_rk = taught_rk[:, self._fitted.model.classes_]
 
     def fit_head(feature_wf, label_w):
       fits.append(self._method.fit_features(feature_wf, label_w))
       return Head(fits[-1].model.classes_, fits[-1].log_prob)
 
-    self_training.fit(fit_head, self._feature_wf, self._label_w, feature_uf, segment_u, self._way.own)
+    self_training.fit(fit_head, self._feature_wf, self._label_w, feature_uf, segment_u, self._way.own,
+                      teacher_rk=taught_rk)
     return fits[-1]
 
   def _told(self, feature_uf: np.ndarray, label_u: np.ndarray) -> baselines.FittedLda:
