@@ -16,7 +16,7 @@ OWN = dict(own_share=0.6)  # as the rows of configs/gesture.py that go on with t
 
 
 def get_config(variant=None):
-  """Words, features and encoders as vectors; plain, with copies, with the pool, with the tested person's own."""
+  """Words, features and encoders as vectors; plain, with copies, with the pool, with the tested person's own, labelled more evenly."""
   c = common.one(variant or 'myo_armband')
   data = c['data']
   if not data['pretraining']:
@@ -24,6 +24,7 @@ def get_config(variant=None):
   copies = dict(copies=COPIES, augment=masked.AUGMENT)
   pool = dict(self_training=POOL | dict(subjects=data['pretraining']))
   own = dict(self_training=pool['self_training'] | OWN)
+  evened = dict(self_training=own['self_training'] | dict(even=1.0))
   features = dict(reads='none', features=gesture.FEATURES)
   words, encoder = dict(reads='words'), dict(start='checkpoint')
   rows = {
@@ -37,6 +38,10 @@ def get_config(variant=None):
       'words + copies + pool + own': words | copies | own,
       'random encoder + copies + pool + own': copies | own,
       'pre-trained encoder + copies + pool + own': encoder | copies | own,
+      'classical features + pool + own, evened': features | evened,
+      'words + copies + pool + own, evened': words | copies | evened,
+      'random encoder + copies + pool + own, evened': copies | evened,
+      'pre-trained encoder + copies + pool + own, evened': encoder | copies | evened,
   }
   networks = [dict(name=name, network=gesture.transformer(c, view='session', centre='session', tune='lda',
                                                           align=data['ring'], **{'augment': {}} | changes))

@@ -89,7 +89,6 @@ class CurveConfig:
       if not baselines.baseline(name).centre:
         raise ValueError(f'CurveConfig.baselines: got {name!r}, expected one that centres')
 
-
   @property
   def teacher_network(self) -> TransferMethod | None:
     """The network of that name."""

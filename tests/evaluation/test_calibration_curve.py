@@ -221,21 +221,54 @@ def test_a_network_is_trained_once_and_asked_at_every_length(tmp_path):
   from aemg_jax.evaluation import transfer
   from tests.evaluation.test_transfer import METHOD
   method = dataclasses.replace(METHOD, centre='session', align=True, whole_sentence=False)
-  config = dataclasses.replace(CONFIG, baselines=(), networks=(CurveNetwork('net', method),))
+  config = dataclasses.replace(CONFIG, networks=(CurveNetwork('net', method),), teacher='net', taught=SelfTraining(1))
   trained = []
   with pytest.MonkeyPatch.context() as patch:
     train = transfer.TransferMethod._train
     patch.setattr(transfer.TransferMethod, '_train', lambda *args: trained.append(1) or train(*args))
-    calibration_curve.run(config, tmp_path, TransferData({'fixed': tiny_set.prepared()}, None), None, (0,), None)
-    calibration_curve.run(config, tmp_path, TransferData({'fixed': tiny_set.prepared()}, None), None, (0,), None)
-  assert len(trained) == 3
-  rows = {row['protocol']: row for row in evaluate._read_json(
+    for _ in range(2):
+      calibration_curve.run(config, tmp_path, TransferData({'fixed': tiny_set.prepared()}, None),
+                            evaluate._window_table(tiny_set.prepared()), (0,), None)
+  assert len(trained) == 3  # for its own curve and as a teacher
+  rows = {(row['method'], row['protocol']): row for row in evaluate._read_json(
       tmp_path / calibration_curve.CURVE_FILE, ('rows',))['rows']}
-  assert len(rows) == 4 and all(row['mean']['repetition'] > 0.9 for row in rows.values())
+  assert len(rows) == 16 and all(row['mean']['repetition'] > 0.9 for (name, _), row in rows.items() if name == 'net')
+  assert rows['lda-features-aligned-self-trained-taught', 'curve-2s']['config']['teacher']['align']
+
+
+def test_a_teacher_is_asked_of_the_stream_alone():
+  """Catches: a teacher that is not heard, shown the test, or shown crops too short for a window."""
+  prepared = tiny_set.prepared()
+  table, config = evaluate._window_table(prepared), dataclasses.replace(CONFIG, seconds=(0.0, 2.0))
+  curve_fold = calibration_curve.curve_folds(prepared.segments, config)[2]
+  calibration = self_calibration.SelfCalibration(prepared, curve_fold.fold.train, align=True)
+  stream, asked = curve_fold.taken(2.0), []
+
+  def teacher(rows, centre):
+    asked.append((rows, centre))
+    segment_r = np.unique([row.segment for row in rows])
+    wrong = np.log(np.eye(3)[(prepared.segments['label'][segment_r] + 1) % 3] + 1e-9)
+    return results.Predictions(segment_r, segment_r, wrong, segment_r, wrong)
+
+  way = _Way('', baselines.baseline('lda-features-centred'), True, SelfTraining(1, 0.98, taught=1.0))
+  alone = calibration_curve._LdaCurve(way, table, curve_fold, calibration)
+  taught = calibration_curve._LdaCurve(way, table, curve_fold, calibration, teacher)
+  np.testing.assert_array_equal(taught.predict(()).window_log_prob, alone.predict(()).window_log_prob)
+  assert not asked
+  found = taught.predict(stream)
+  (rows, centre), = asked
+  assert set(rows) < set(stream) and stream[-1] not in rows  # 0.2 s
+  np.testing.assert_array_equal(centre.mean_scf, calibration.of(stream, curve_fold.sessions).mean_scf)
+  label_r = prepared.segments['label'][found.segment_rows]
+  seen = label_r < 2  # the gestures of the stream
+  assert not (found.segment_log_prob.argmax(1) == label_r)[seen].all()
+  assert (alone.predict(stream).segment_log_prob.argmax(1) == label_r)[seen].all()
 
 
 @pytest.mark.parametrize('make, message', [
     (lambda: CurveConfig(seconds=(2.0, 0.0)), 'CurveConfig.seconds'),
+    (lambda: CurveConfig(teacher='net', taught=SelfTraining(1)), "CurveConfig.teacher: got 'net'"),
+    (lambda: CurveConfig(taught=SelfTraining(1)), "CurveConfig.teacher: got '' with 1 rounds"),
     (lambda: CurveConfig(baselines=('lda-hudgins',)), "got 'lda-hudgins', expected one that centres"),
     (lambda: CurveNetwork('x', TransferMethod(view='session', centre='session')), "got view 'session'"),
     (lambda: CurveNetwork('x', TransferMethod(centre='session', tune='lda', features=('ls4',))), 'got features'),
