@@ -41,7 +41,8 @@ def arms(reference: str, cells: Sequence[Mapping[str, Any]]) -> list[dict[str, A
     first = next(iter(by_seed.values()))
     seeds = sorted(by_seed)
     entry = {'arm': name, 'factor': first['factor'], 'uses_target': first['uses_target'], 'seeds': seeds,
-             'keys': [by_seed[s]['key'] for s in seeds], 'n_subjects': len(first['per_subject'])}
+             'keys': [by_seed[s]['key'] for s in seeds], 'commits': [by_seed[s]['commit'] for s in seeds],
+             'config': first['config'], 'n_subjects': len(first['per_subject'])}
     for score in SCORES:
       value = _per_subject(by_seed, seeds, score)
       entry[score] = {'mean': float(np.mean(list(value.values()))),

@@ -147,7 +147,7 @@ def _cells(table):
   """{(arm, seed): scores of subjects} -> cells."""
   score = lambda scores: {f's{i}': {'repetition': x, 'window': x / 2} for i, x in enumerate(scores)}
   return [{'arm': arm, 'factor': 'f', 'seed': seed, 'uses_target': 'none', 'key': f'{arm}{seed}',
-           'per_subject': score(scores)} for (arm, seed), scores in table.items()]
+           'commit': f'c{seed}', 'config': {'arm': {'name': arm}}, 'per_subject': score(scores)} for (arm, seed), scores in table.items()]
 
 
 def test_differences_are_paired_by_subject_and_seed_and_corrected():
@@ -160,6 +160,7 @@ def test_differences_are_paired_by_subject_and_seed_and_corrected():
   worse = plain + np.array([.01, -.04, .03, -.06, .02, -.07, .01, -.08])
   arms = {e['arm']: e for e in ablate_table.arms('plain', _cells({
       ('plain', 0): plain, ('plain', 1): harder, ('better', 0): better, ('worse', 0): worse}))}
+  assert arms['plain']['commits'] == ['c0', 'c1'] and arms['worse']['config'] == {'arm': {'name': 'worse'}}
   assert list(arms) == ['plain', 'better', 'worse'] and 'difference' not in arms['plain']['repetition']
   assert arms['plain']['repetition']['mean'] == pytest.approx((plain.mean() + harder.mean()) / 2)
   got = arms['better']['repetition']

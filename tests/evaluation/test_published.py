@@ -8,7 +8,8 @@ import pytest
 from aemg_jax.evaluation import published
 
 ROOT = pathlib.Path(__file__).parents[2]
-STORES = sorted((ROOT / 'tests' / 'benchmarks' / 'results').glob('*_accuracy.json'))
+STORES = sorted(path for kind in ('accuracy', 'ablation')
+                for path in (ROOT / 'tests' / 'benchmarks' / 'results').glob(f'*_{kind}.json'))
 ROW = {'protocol': 'loso', 'method': 'a', 'uses_target': 'none', 'seeds': [0], 'n_subjects': 2,
        'split_hash': '0123456789', 'mean': {'repetition': 0.5, 'window': 0.25},
        'sd': {'repetition': 0.1, 'window': 0.1},
