@@ -12,7 +12,8 @@ from configs import common, gesture, masked
 # On MyoArmband's pre-training subjects (13 of the 19 as the pool, the other 6 compared, LEDGER.md).
 POOL = dict(rounds=3, share=0.85)
 COPIES = 1
-OWN = dict(own_share=0.6)  # as the rows of configs/gesture.py that go on with the wearer's own repetitions
+# As the rows of configs/gesture.py that go on with the wearer's own repetitions.
+OWN, EVENED = dict(own_share=0.6), dict(even=1.0)
 
 
 def get_config(variant=None):
@@ -24,7 +25,7 @@ def get_config(variant=None):
   copies = dict(copies=COPIES, augment=masked.AUGMENT)
   pool = dict(self_training=POOL | dict(subjects=data['pretraining']))
   own = dict(self_training=pool['self_training'] | OWN)
-  evened = dict(self_training=own['self_training'] | dict(even=1.0))
+  evened = dict(self_training=own['self_training'] | EVENED)
   features = dict(reads='none', features=gesture.FEATURES)
   words, encoder = dict(reads='words'), dict(start='checkpoint')
   rows = {
