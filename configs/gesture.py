@@ -122,10 +122,8 @@ def _self_trained(c, few_shot):
            for row, changes in rows.items()]
   if c['data']['pretraining']:
     network = window(c, c['data']['steps']['gesture'] // 2, view='session', centre='session', align=c['data']['ring'])
-    wins = 'window-network-aligned' if c['data']['ring'] else 'window-network-centred'
     taught = transformer(c, self_training=dict(own, even=1.0, taught=0.7), teachers=[network], **base)
-    found += [dict(name=wins, network=network, protocols=('loso',)),
-              dict(name=f'{name}-self-trained-taught', network=taught, protocols=('loso', MORE))]
+    found.append(dict(name=f'{name}-self-trained-taught', network=taught, protocols=('loso',)))
   return found
 
 
