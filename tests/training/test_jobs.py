@@ -104,6 +104,7 @@ def test_a_resumed_tokeniser_is_bitwise_the_same(tmp_path):
   assert [line['loss'] for line in whole.history[2:]] == [line['loss'] for line in resumed.history]
 
 
+@pytest.mark.heavy
 def test_a_collapsing_codebook_is_warned_of(fit, tmp_path):
   """Catches: a threshold on a scalar that no step writes."""
   tiny_runs.run('vq', tmp_path)
