@@ -17,7 +17,7 @@ OWN, EVENED = dict(own_share=0.6), dict(even=1.0)
 
 
 def get_config(variant=None):
-  """Words, features and encoders as vectors; plain, with copies, with the pool, with the tested person's own, labelled more evenly."""
+  """Words, features and encoders as vectors; plain, with copies, with the pool, with the tested person's own, evened."""
   c = common.one(variant or 'myo_armband')
   data = c['data']
   if not data['pretraining']:

@@ -95,8 +95,8 @@ class AblateConfig:
     for arm in self.arms if self.labelled else ():
       if arm.network.tune not in closed_form.HEADS or arm.network.centre != 'session' or arm.network.align:
         raise ValueError(f'AblateConfig.labelled: {arm.name!r} has tune {arm.network.tune!r}, centre '
-                         f"{arm.network.centre!r} and align {arm.network.align}, expected one of {tuple(closed_form.HEADS)}, "
-                         "'session' and False")
+                         f'{arm.network.centre!r} and align {arm.network.align}, expected one of '
+                         f"{tuple(closed_form.HEADS)}, 'session' and False")
     if self.reference not in names:
       raise ValueError(f'AblateConfig.reference: got {self.reference!r}, expected one of {names}')
     same = [config_lib.as_plain(arm) | {'name': '', 'factor': ''} for arm in self.arms]

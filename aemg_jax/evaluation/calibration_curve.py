@@ -4,8 +4,8 @@ Models train once per fold on the other wearers. Then for each length the mean a
 worn are estimated from the first seconds of the wearer's stream alone (`data.self_calibration`), and
 the same test rows are predicted; 'all' takes the stream and the test rows themselves, unlabelled
 (transductive). With `labelled` an LDA is given the stream's labels too: at 35 s of MyoArmband that is one
-repetition of each gesture, and the rest is predicted inductively. The test rows are those of the test sessions outside the longest stretch, so every
-point of a curve is of one test set.
+repetition of each gesture, and the rest is predicted inductively. The test rows are those of the test
+sessions outside the longest stretch, so every point of a curve is of one test set.
 """
 
 import dataclasses

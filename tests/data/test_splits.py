@@ -75,6 +75,23 @@ def test_cross_is_one_fold_between_the_parts():
     splits.cross(segments, ('A/1',), ('A/1', 'A/2'))
 
 
+def test_few_labelled_people_keep_all_they_have_and_the_test_stays():
+  # Catches rows in place of people, one draw for all, a draw that depends on the order of the rows.
+  segments = make_segments()
+  fold = splits.Fold('x', splits.whole_rows(segments, ('A/1', 'A/2')), (), splits.whole_rows(segments, ('B/1',)))
+  drawn = [splits.some_labelled(segments, fold, 1, draw) for draw in range(8)]
+  assert {tuple(_subjects(segments, f.train)) for f in drawn} == {('A/1',), ('A/2',)}
+  assert all(f.test == fold.test and len(f.train) == len(fold.train) // 2 for f in drawn)
+  turned = dataclasses.replace(fold, train=fold.train[::-1])
+  assert [_subjects(segments, splits.some_labelled(segments, turned, 1, d).train) for d in range(8)] == [
+      _subjects(segments, f.train) for f in drawn]
+  other = [splits.some_labelled(segments, dataclasses.replace(fold, name='y'), 1, d) for d in range(8)]
+  assert [_subjects(segments, f.train) for f in other] != [_subjects(segments, f.train) for f in drawn]
+  for number in (0, 3):
+    with pytest.raises(ValueError, match=f"fold 'x': got {number} labelled people, expected 1 to 2"):
+      splits.some_labelled(segments, fold, number, 0)
+
+
 def test_few_shot_fractions_are_nested_with_one_test_set_and_equal_gestures():
   # Catches random instead of time-ordered shots, a test set that shrinks, and unequal gestures.
   segments = make_segments()

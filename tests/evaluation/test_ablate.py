@@ -143,6 +143,35 @@ def test_stages_are_trained_on_the_folds_own_people(workdir, monkeypatch):
   assert stored['arms'][0]['repetition']['mean'] > 0.6
 
 
+@pytest.mark.heavy
+def test_few_people_are_labelled_and_all_of_a_fold_pre_train(workdir, monkeypatch):
+  """Catches: heads fitted on everybody, stages on the labelled alone, vectors or stages made anew for every draw, one
+  draw's score for the mean of all."""
+  from tests import tiny_runs
+  people_of = lambda rows: tuple(sorted({str(tiny_set.prepared().segments['subject'][row.segment]) for row in rows}))
+  network = TransferMethod(tiny_set.MODEL, centre='session', tune='lda', start='checkpoint', whole_sentence=False)
+  arm = Arm('masked', 'pre-training', network, tuple(tiny_runs.job(kind, subjects=()) for kind in ('vq', 'masked')), 'fixed')
+  words = Arm('words', 'none', dataclasses.replace(network, start='scratch', reads='words', shrinkage=0.9))
+  config = dataclasses.replace(CONFIG, arms=(arm, words), reference='masked', seeds=(0,), labelled=1, draws=3)
+  labelled, started, scores = [], [], []
+  fit, run, score = ablate.closed_form.fit, ablate.jobs.run, ablate.protocols.evaluate
+  monkeypatch.setattr(ablate.closed_form, 'fit', lambda name, s, v, fold, *rest: labelled.append(
+      (fold.name, people_of(fold.train))) or fit(name, s, v, fold, *rest))
+  monkeypatch.setattr(ablate.jobs, 'run', lambda job, *rest: started.append(job.subjects) or run(job, *rest))
+  monkeypatch.setattr(ablate.protocols, 'evaluate', lambda *args: scores.append(score(*args)) or scores[-1])
+  ablate.run(config, workdir)
+  assert [len(people) for _, people in labelled] == [1] * 18
+  assert labelled[:9] == labelled[9:] and len(set(labelled)) > 3
+  assert started[::2] == [('s1', 's2'), ('s0', 's2'), ('s0', 's1')] and len(started) == 6
+  stored = json.loads((workdir / 'ablation.json').read_text())
+  means = [row['mean']['window'] for row, _ in scores]
+  assert [a['window']['mean'] for a in stored['arms']] == pytest.approx([np.mean(means[:3]), np.mean(means[3:])], abs=1e-5)
+  with pytest.raises(ValueError, match="AblateConfig.labelled: 'plain' has tune 'all'"):
+    dataclasses.replace(CONFIG, labelled=1)
+  with pytest.raises(ValueError, match='AblateConfig.draws: got 2 with labelled 0'):
+    dataclasses.replace(CONFIG, draws=2)
+
+
 def _cells(table):
   """{(arm, seed): scores of subjects} -> cells."""
   score = lambda scores: {f's{i}': {'repetition': x, 'window': x / 2} for i, x in enumerate(scores)}
