@@ -93,6 +93,8 @@ class AblateConfig:
     if len(set(names)) < len(names):
       raise ValueError(f'AblateConfig.arms: got {names}, expected each name once')
     for arm in self.arms if self.labelled else ():
+      if arm.network.self_training.rounds:
+        raise ValueError(f'AblateConfig.labelled: {arm.name!r} trains itself, expected a head of the labelled alone')
       if arm.network.tune not in closed_form.HEADS or arm.network.centre != 'session' or arm.network.align:
         raise ValueError(f'AblateConfig.labelled: {arm.name!r} has tune {arm.network.tune!r}, centre '
                          f'{arm.network.centre!r} and align {arm.network.align}, expected one of '

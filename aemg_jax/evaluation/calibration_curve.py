@@ -45,6 +45,8 @@ class CurveNetwork:
       raise ValueError(f'CurveNetwork.network: {self.name!r}: got view {method.view!r} and centre '
                        f"{method.centre!r}, expected 'fixed' and 'session': a wearer's scale and mean "
                        'may come from the seconds of the curve alone')
+    if method.teachers:
+      raise ValueError(f'CurveNetwork.network: {self.name!r}: got teachers, expected none: see CurveConfig.teacher')
     if method.features:
       raise ValueError(f'CurveNetwork.network: {self.name!r}: got features {method.features!r}, expected (): '
                        'their mean would come from whole sessions')

@@ -36,6 +36,8 @@ class FewNetwork:
     if method.tune not in (*closed_form.HEADS, 'all'):
       raise ValueError(f'FewNetwork.network: {self.name!r}: got tune {method.tune!r}, expected one of '
                        f"{(*closed_form.HEADS, 'all')}")
+    if method.teachers:
+      raise ValueError(f'FewNetwork.network: {self.name!r}: got teachers, expected none: they are of one fold')
     if method.centre != 'session':
       raise ValueError(f"FewNetwork.network: {self.name!r}: got centre {method.centre!r}, expected 'session'")
 

@@ -135,6 +135,8 @@ class TransferMethod:
       raise ValueError(f'TransferMethod.self_training: got tune {self.tune!r}, expected a closed-form head')
     if self.teachers and not self.self_training.transductive:
       raise ValueError("TransferMethod.teachers: expected self_training on the tested person's own windows")
+    if any((teacher.start, teacher.view) != ('scratch', self.view) for teacher in self.teachers):
+      raise ValueError(f"TransferMethod.teachers: expected start 'scratch' and view {self.view!r}")
     if self.copies and (not self.closed_head or self.features):
       raise ValueError(f'TransferMethod.copies: got {self.copies!r} with tune {self.tune!r} and features '
                        f'{self.features!r}, expected a closed-form head and no features, which nothing augments')

@@ -10,6 +10,7 @@ import pytest
 from aemg_jax.evaluation import ablate, ablate_table, published, results
 from aemg_jax.evaluation.ablate import AblateConfig, Arm
 from aemg_jax.evaluation.protocols import ProtocolConfig
+from aemg_jax.evaluation.self_training import SelfTraining
 from aemg_jax.evaluation.transfer import TransferMethod
 from aemg_jax.sentences.views import View
 from tests import tiny_set
@@ -173,6 +174,9 @@ def test_few_people_are_labelled_and_all_of_a_fold_pre_train(workdir, monkeypatc
   assert [a['window']['mean'] for a in stored['arms']] == pytest.approx([0.2, 0.5])
   with pytest.raises(ValueError, match="AblateConfig.labelled: 'plain' has tune 'all'"):
     dataclasses.replace(CONFIG, labelled=1)
+  itself = Arm('itself', 'x', dataclasses.replace(words.network, self_training=SelfTraining(1)))
+  with pytest.raises(ValueError, match="AblateConfig.labelled: 'itself' trains itself"):
+    dataclasses.replace(config, arms=(arm, itself))
   with pytest.raises(ValueError, match='AblateConfig.draws: got 2 with labelled 0'):
     dataclasses.replace(CONFIG, draws=2)
 

@@ -272,6 +272,8 @@ def test_a_teacher_is_asked_of_the_stream_alone():
     (lambda: CurveConfig(baselines=('lda-hudgins',)), "got 'lda-hudgins', expected one that centres"),
     (lambda: CurveNetwork('x', TransferMethod(view='session', centre='session')), "got view 'session'"),
     (lambda: CurveNetwork('x', TransferMethod(centre='session', tune='lda', features=('ls4',))), 'got features'),
+    (lambda: CurveNetwork('x', TransferMethod(
+        centre='session', tune='lda', self_training=SelfTraining(1), teachers=(TransferMethod(),))), 'got teachers'),
     (lambda: CurveNetwork('x', TransferMethod()), "centre 'training', expected 'fixed' and 'session'")])
 def test_curves_that_cannot_be(make, message):
   """Catches: a network whose scale or mean has seen all of the target before its first second."""

@@ -234,6 +234,7 @@ def test_the_tested_person_is_no_pool():
     (dict(reads='word'), "reads: got 'word'"), (dict(tune='all_then_lda'), "reads: got 'words' with tune"),
     (dict(tune='all', reads='encoder'), "self_training: got tune 'all'"),
     (dict(copies=1, features=('log_hudgins',)), 'copies: got 1'),
+    (dict(teachers=(TransferMethod(view='fixed'),)), "teachers: expected start 'scratch' and view 'session'"),
     (dict(teachers=(TransferMethod(),), self_training=SelfTraining()), 'teachers: expected self_training')])
 def test_settings_that_cannot_be(changes, message):
   """Catches: an encoder trained for a head that does not read it, self-training that nothing does."""
