@@ -144,6 +144,7 @@ def test_people_outside_the_comparison_stay_outside(tmp_path):
 
 @pytest.mark.parametrize('changes, message', [
     (dict(tune='all_then_lda', reads='encoder'), "got tune 'all_then_lda', expected one of"),
+    (dict(self_training=SelfTraining(1), teachers=(dataclasses.replace(WORDS, tune='all', reads='encoder'),)), 'got teachers'),
     (dict(centre='training', view='fixed'), "got centre 'training'")])
 def test_settings_that_cannot_be(changes, message):
   """Catches: vectors that depend on the fold, or on the tested person."""
