@@ -1,13 +1,15 @@
 """Step 1: the tokeniser's codebook by vector-quantised reconstruction.
 
 aemg train --config=configs/vq.py:myo_armband --prepared=W/prepared/session --workdir=W/vq
-Variants: SET[+SET...][,preset=paper][,size=base][,channels=C][,temperature=T].
+Variants: SET[+SET...][,preset=paper][,size=base][,channels=C][,temperature=T][,bins=B].
+bins=23 leaves out what a recording of 200 Hz may lack once it has been resampled: it has the same codes at every rate.
 """
 
 from ml_collections import ConfigDict
 
 from configs import common
 
+COMMON_BINS = 23  # of 3.85 Hz: 90 Hz, 0.9 of half of 200 Hz, is what a resampler's filter leaves
 # K by METHOD section 5.4: a few hundred codes until data are thousands of hours.
 CODES = {'tiny': 256, 'base': 8192, 'large': 8192}
 
@@ -19,7 +21,11 @@ def get_config(variant=None):
   must say the same as its tokeniser. Off: the published rows were pre-trained as recorded, evaluation
   fits a frame of its own for each fold, and 17 of MyoArmband's 19 pre-training people wear the band alike.
   """
-  c = common.parse(variant)
+  words = (variant or '').split(',')
+  bins = ([w.removeprefix('bins=') for w in words if w.startswith('bins=')] or ['0'])[-1]
+  if not bins.isdecimal():
+    raise ValueError(f'config variant {variant!r}: bins: got {bins!r}, expected a number')
+  c = common.parse(','.join(w for w in words if not w.startswith('bins=')) or None)
   paper = c['preset'] == 'paper'
   codes = CODES[c['size']] * (4 if paper and c['size'] == 'tiny' else 1)
   slot = 50 if paper else 52
@@ -32,7 +38,7 @@ def get_config(variant=None):
           encoder=common.encoder(c, mixing='words', blocks=common.blocks(c['size'], dropout=0.0, **depth)),
           quantiser=dict(codes=codes, width=32 if c['size'] == 'tiny' else 256),
           decoder=decoder, targets=('waveform',) if paper else ('spectrum', 'amplitude'),
-          slot_samples=slot, n_bins=slot // 2)),
+          slot_samples=slot, n_bins=slot // 2, bins=int(bins))),
       prepare=common.prepare(c, 'session'),
       optim=dict(learning_rate=1e-3, warmup_steps=50, weight_decay=1e-4, clip_norm=1.0),
       loop=dict(steps=c['data']['steps']['vq'], checkpoint_every=200, log_every=10),

@@ -109,7 +109,7 @@ def _centre(meta, prepared: cache.Prepared) -> batches.Centre:
 
 def explained_variance(coded: Coded, target: str, row_b: np.ndarray) -> float:
   """1 - residual / variance about the mean, over the elements of valid words."""
-  words = jax.tree.map(lambda x: x[row_b], coded.words)
+  words = coded.model.heard(jax.tree.map(lambda x: x[row_b], coded.words))
   value, weight = (np.asarray(x, np.float64) for x in target_and_weight(words, target))
   mean_size = (value * weight).sum((0, 1)) / np.maximum(weight.sum((0, 1)), 1e-12)
   residual = (weight * (value - coded.output[target][row_b])**2).sum()

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from aemg_jax.models import layers, norms
 from aemg_jax.models.quantiser import Codebook, QuantiserConfig, lookup, normalise
@@ -28,6 +29,8 @@ class VQConfig:
     targets: what is reconstructed.
     slot_samples, n_bins: sizes of a word's waveform and spectrum.
     commitment: weight of the commitment loss.
+    bins: lowest bins of the spectrum that are read and reconstructed, so that what one device hears above them and another
+      does not changes no code; 0 is all that a device hears.
   """
   encoder: EncoderConfig = EncoderConfig(mixing='words')
   quantiser: QuantiserConfig = QuantiserConfig()
@@ -36,10 +39,15 @@ class VQConfig:
   slot_samples: int = 52
   n_bins: int = 26
   commitment: float = 1.0
+  bins: int = 0
 
   def __post_init__(self):
     if self.encoder.mixing != 'words':
       raise ValueError(f"VQConfig.encoder.mixing: got {self.encoder.mixing!r}, expected 'words'")
+    if not 0 <= self.bins <= self.n_bins:
+      raise ValueError(f'VQConfig.bins: got {self.bins}, expected 0 to {self.n_bins}')
+    if self.bins and 'waveform' in self.encoder.inputs + self.targets:
+      raise ValueError(f'VQConfig.bins: got {self.bins} with waveforms, which hold every frequency; expected 0')
     unknown = set(self.targets) - set(TARGETS)
     if unknown or not self.targets:
       raise ValueError(f'VQConfig.targets: got {self.targets!r}, expected some of {TARGETS}')
@@ -49,6 +57,12 @@ class VQConfig:
     """{target: numbers of a word}."""
     known = {'waveform': self.slot_samples, 'spectrum': self.n_bins, 'amplitude': 1}
     return {target: known[target] for target in self.targets}
+
+  def heard(self, words: Words) -> Words:
+    """Words, leading b, whose bins above `bins` count as not heard."""
+    if not self.bins:
+      return words
+    return words._replace(bin_valid_f=words.bin_valid_f & (np.arange(self.n_bins) < self.bins)[None])
 
 
 class Reconstruction(NamedTuple):
@@ -76,7 +90,7 @@ class VQAutoencoder(nn.Module):
 
   def encode(self, words: Words, keys_b: jax.Array | None = None) -> jax.Array:
     """[b, n, d_code] unit vectors, float32."""
-    word_bnd = self.encoder(words, None, keys_b).word_bnd.astype(jnp.float32)
+    word_bnd = self.encoder(self.config.heard(words), None, keys_b).word_bnd.astype(jnp.float32)
     return normalise(self.to_code_2(jnp.tanh(self.to_code_1(word_bnd))))
 
   def decode(self, quantised_bnd: jax.Array, words: Words, keys_b: jax.Array | None = None):

@@ -13,7 +13,7 @@ from aemg_jax.evaluation.evaluate import EvaluateConfig
 from aemg_jax.sentences import cache
 from aemg_jax.sentences.views import ViewsConfig
 from aemg_jax.training import checkpoints, jobs
-from configs import common
+from configs import common, pretrain_all
 from data_builders.synthetic_emg import generator
 from tests import tiny_set
 
@@ -61,6 +61,17 @@ def test_what_the_masked_task_predicts():
     assert task.model.reconstructs == 27 * bool(weights[1])
   with pytest.raises(ValueError, match="predict: got 'word', expected one of"):
     _get('masked', 'synthetic_emg,predict=word')
+
+
+def test_bins_of_a_codebook():
+  """Catches: a variant that is passed over, bins that a waveform would hold, a mixture of rates that reads them all."""
+  assert [_get('vq', v).task.model.bins for v in ('synthetic_emg', 'synthetic_emg,bins=23')] == [0, 23]
+  assert [pretrain_all.get_config(v).job.task.model.bins for v in ('vq', 'vq,preset=paper')] == [23, 0]
+  with pytest.raises(ValueError, match="bins: got 'all', expected a number"):
+    _get('vq', 'synthetic_emg,bins=all')
+  for variant, why in (('bins=27', 'got 27, expected 0 to 26'), ('preset=paper,bins=23', 'got 23 with waveforms')):
+    with pytest.raises(ValueError, match=rf'VQConfig\.bins: {why}'):
+      section(OF['vq'], _get('vq', f'synthetic_emg,{variant}').to_dict(), 'config')
 
 
 @pytest.mark.parametrize('name', OF)

@@ -1,5 +1,7 @@
 """The tasks: any device count, padding, masks, and what a word weighs."""
 
+import dataclasses
+
 import every_task
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,7 @@ from aemg_jax.training import parallel
 from aemg_jax.training.augment import AugmentConfig
 from aemg_jax.training.state import init_state
 from aemg_jax.training.task import Draw
-from aemg_jax.training.tasks import MaskedTask
+from aemg_jax.training.tasks import MaskedTask, VQTask
 from aemg_jax.training.tasks.masked import MaskConfig, draw_mask
 from aemg_jax.training.tasks.vq import target_and_weight
 from tests import tiny_runs, tiny_set
@@ -76,6 +78,29 @@ def test_mask_and_complement_cover_each_valid_word_once(masked):
   n_valid = (batch['words'].valid_n & (batch['weight'] > 0)[:, None]).sum()
   _, (count, metrics, stats) = masked[1](batch)
   assert count == metrics['masked_accuracy'][1] == stats.sum() == n_valid
+
+
+@pytest.mark.heavy
+def test_bins_above_the_common_ones_decide_nothing():
+  """Catches: bins above `bins` that are still read, or reconstructed by either step; a field that does nothing."""
+  batch, words = every_task.rows(), every_task.rows()['words']
+  top_f = np.arange(words.spectrum_nf.shape[-1]) >= 3
+  heard = (words, words._replace(bin_valid_f=words.bin_valid_f & ~top_f),
+           words._replace(spectrum_nf=np.where(top_f, 7.0, words.spectrum_nf).astype(np.float32)))
+  nothing_seen = MaskConfig(ratio=1.0, slot_share=0.0, symmetric=False)  # targets alone tell the words apart
+
+  def losses(bins):
+    vq = dataclasses.replace(tiny_runs.VQ, bins=bins)
+    model = MaskedConfig(tiny_set.ENCODER, 16, sum(vq.sizes.values()))
+    for task in (VQTask(vq), MaskedTask(model, vq, mask=nothing_seen, code_weight=0.0, reconstruction_weight=1.0)):
+      state = init_state(task, SGD, every_task.rows(1), seed=0)
+      draw = Draw(jax.random.key(1), jnp.arange(16), 16)
+      loss = jax.jit(lambda words: task.loss(state.params, state.extra, batch | {'words': words}, draw, False)[0])
+      yield [float(loss(x)) for x in heard]
+
+  for every, lowest in zip(losses(0), losses(3)):
+    assert len(set(every)) == 3
+    assert lowest == [every[1]] * 3
 
 
 @pytest.mark.heavy

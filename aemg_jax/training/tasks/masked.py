@@ -133,7 +133,7 @@ class MaskedTask(Task):
   def _error(self, head, word_bnd: jax.Array, words: Words, hidden_bn: jax.Array) -> jax.Array:
     """Squared error of the clean words' targets, as the tokeniser's, summed over hidden words."""
     guess_bnf = word_bnd.astype(jnp.float32) @ head['kernel'] + head['bias'][None, None]
-    hidden, total, first = words._replace(valid_n=hidden_bn), 0.0, 0
+    hidden, total, first = self.vq.heard(words)._replace(valid_n=hidden_bn), 0.0, 0
     for target, size in self.vq.sizes.items():
       value, weight = target_and_weight(hidden, target)
       total += losses.squared_error(guess_bnf[..., first:first + size], value, weight)[0]

@@ -51,7 +51,7 @@ class VQTask(Task):
     n_words = words.valid_n.sum().astype(jnp.float32)
     total, metrics = 0.0, {}
     for name, output in out.output.items():
-      target, weight = target_and_weight(words, name)
+      target, weight = target_and_weight(self.model.heard(words), name)
       metrics[f'error_{name}'] = losses.squared_error(output, target, weight)
       metrics[f'power_{name}'] = losses.masked_sum(target**2, weight)
       total += metrics[f'error_{name}'][0]
