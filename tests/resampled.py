@@ -16,13 +16,13 @@ LEFT = 0.9  # of the Nyquist frequency, after a resampler's filter
 
 
 def at_rate(record: Record, rate_hz: float) -> Record:
-  """The recording through scipy's resampler. Its band is what a resampler to the rate leaves of it."""
+  """The recording through scipy's resampler, whose filter limits its band; at its own rate nothing is done to it."""
   up, down = rate_ratio(record.rate_hz, rate_hz)
   signal_tc, ratio = record.signal_tc.astype(np.float64), rate_hz / record.rate_hz
   if up != down:
     signal_tc = sps.resample_poly(signal_tc, up, down, axis=0, padtype='line')
   sample = lambda place: len(signal_tc) if place == record.n_samples else round(place * ratio)
-  band_hz = min(record.bandwidth_hz, LEFT * rate_hz / 2)
+  band_hz = record.bandwidth_hz if up == down else min(record.bandwidth_hz, LEFT * rate_hz / 2)
   return dataclasses.replace(
       record, signal_tc=signal_tc, rate_hz=float(rate_hz), bandwidth_hz=band_hz, annotations=(),
       labels=tuple(Label(sample(x.start), sample(x.stop), x.name) for x in record.labels))
