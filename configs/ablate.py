@@ -21,7 +21,6 @@ def _scratch(c, steps):
   """Arms that train from scratch: (factor, name, changes of the network, of its encoder)."""
   session = dict(view='session', centre='session', align=bool(c['data']['ring']))
   base = gesture.transformer(c, steps=steps, **session)
-  mild = dict(gesture.AUGMENT, gain=0.2, noise=0.1, channel_dropout=0.0)
   inductive = dict(view='fixed', centre='training', align=False)
   wide = {'tiny': dict(width=192, mlp_dim=384)}.get(c['size'], {})
   table = [
@@ -36,7 +35,7 @@ def _scratch(c, steps):
       ('normalisation', 'session mean, fixed scale', dict(view='fixed'), {}, {}),
       ('normalisation', 'session scale, no mean', dict(centre='none', align=False), {}, {}),
       ('augmentation', 'none', dict(augment={}), {}, {}),
-      ('augmentation', 'mild', dict(augment=mild), {}, {}),
+      ('augmentation', 'mild', dict(augment=gesture.MILD), {}, {}),
       ('augmentation', 'no single slots', dict(augment=dict(gesture.AUGMENT, single_slot=0.0)), {}, {}),
       ('size', '1 layer', {}, {}, dict(layers=1)),
       *[('size', 'twice as wide', {}, {}, wide)] * bool(wide),
