@@ -20,6 +20,7 @@ from aemg_jax.evaluation import few_subjects, results
 
 _PARTS = {'rows': 'results.json', 'curve': 'calibration_curve.json'}
 _KEYS = ('protocol', 'method')
+_DIGITS = 6  # of a subject's score
 _DROPPED = ('confusion_per_subject',)  # the sum stays; a file of a few 100 kB can be committed
 
 
@@ -70,17 +71,31 @@ def add(store: str, workdir: str, name: str = '') -> None:
 def _merged(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
   by_key = {tuple(row[k] for k in _KEYS): dict(row) for row in old}
   for row in new:
-    by_key[tuple(row[k] for k in _KEYS)] = {k: v for k, v in row.items() if k not in _DROPPED}
+    kept = {k: v for k, v in row.items() if k not in _DROPPED}
+    by_key[tuple(row[k] for k in _KEYS)] = kept | {'per_subject': _rounded(row['per_subject'])}
   return list(by_key.values())
 
 
+def _rounded(per_subject: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+  return {subject: {name: round(score, _DIGITS) for name, score in scores.items()}
+          for subject, scores in per_subject.items()}
+
+
 def write_json(path: str | os.PathLike, value: Mapping[str, Any]) -> None:
-  """In one step."""
+  """In one step; each row of a list has a line of its own."""
   temporary = f'{path}.{os.getpid()}.tmp'
   with open(temporary, 'w', encoding='utf-8') as file:
-    json.dump(value, file, indent=1, allow_nan=False)
-    file.write('\n')
+    file.write(_lines(value) + '\n')
   os.replace(temporary, path)
+
+
+def _lines(part: Any) -> str:
+  plain = lambda value: json.dumps(value, allow_nan=False)
+  if isinstance(part, Mapping):
+    return '{' + ',\n'.join(f'{plain(key)}: {_lines(value)}' for key, value in part.items()) + '}'
+  if isinstance(part, list) and part and isinstance(part[0], Mapping):
+    return '[\n' + ',\n'.join(map(plain, part)) + ']'
+  return plain(part)
 
 
 def tables(stored: Mapping[str, Any]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 
 import pytest
 
@@ -13,7 +14,8 @@ STORES = sorted(path for kind in ('accuracy', 'ablation')
 ROW = {'protocol': 'loso', 'method': 'a', 'uses_target': 'none', 'seeds': [0], 'n_subjects': 2,
        'split_hash': '0123456789', 'mean': {'repetition': 0.5, 'window': 0.25},
        'sd': {'repetition': 0.1, 'window': 0.1},
-       'ci95': {'repetition': [0.4, 0.6], 'window': [0.2, 0.3]}, 'confusion_per_subject': {'x': [[1]]}}
+       'ci95': {'repetition': [0.4, 0.6], 'window': [0.2, 0.3]}, 'per_subject': {'x': {'window': 1 / 3}},
+       'confusion_per_subject': {'x': [[1]]}}
 
 
 @pytest.mark.parametrize('store', STORES, ids=[path.stem for path in STORES])
@@ -24,8 +26,17 @@ def test_the_readme_says_what_the_committed_results_say(store):
   assert published.with_tables(text, made) == text
 
 
+def test_the_readme_says_how_often_the_test_people_were_looked_at():
+  """Catches: a look that the ledger has and the README does not count."""
+  ledger = (ROOT / 'LEDGER.md').read_text(encoding='utf-8').partition('\n## Looks\n')[2].partition('\n# ')[0]
+  looks = sum(line.startswith('| 20') for line in ledger.splitlines())
+  said = re.search(r'The 17 subjects were looked at (\d+) times', (ROOT / 'README.md').read_text(encoding='utf-8'))
+  assert looks > 10 and int(said[1]) == looks
+
+
 def test_a_runs_rows_replace_their_own_and_keep_their_place(tmp_path):
-  """Catches: a row twice, another method's row lost, the order of the table changed by a new run."""
+  """Catches: a row twice, another method's row lost, the order of the table changed by a new run; a store that grows by
+  digits that nobody reads, or of which one row changes every line."""
   store, run = tmp_path / 'store.json', tmp_path / 'run'
   run.mkdir()
   other = ROW | {'method': 'b'}
@@ -40,6 +51,8 @@ def test_a_runs_rows_replace_their_own_and_keep_their_place(tmp_path):
   assert [row['method'] for row in stored['rows']] == ['a', 'b'] and stored['paper_codebook'] == 1
   assert stored['rows'][0]['mean'] == better['mean']
   assert 'confusion_per_subject' not in stored['rows'][0]
+  assert stored['rows'][0]['per_subject'] == {'x': {'window': 0.333333}}
+  assert sum('"method": "a"' in text for text in store.read_text().splitlines()) == 4  # a row, three points of its curve
   first, _, line = published.tables(stored)['CURVE'].splitlines()
   assert first == '| repetition / window, % | 2 s | 10 s | all |' and line.startswith('| a | 50.0 / 25.0 |')
   (run / 'ablation.json').write_text(json.dumps({'reference': 'r', 'arms': []}))
