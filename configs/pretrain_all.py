@@ -33,13 +33,14 @@ def get_config(variant=None):
   rest = rest if 'size=' in rest else f'{rest},size=base'.lstrip(',')
   rest = rest if 'temperature=' in rest else f'{rest},temperature=2'
   every = f'every_set,channels={common.MIXED_CHANNELS},{rest}'
-  if step == 'vq' and 'preset=paper' not in rest:
-    every += f',bins={vq.COMMON_BINS}'  # sets differ in what they hear above
   job = {'vq': vq, 'masked': masked}[step].get_config(every)
   steps, warmup, rate = SCHEDULES[step]
   job.loop.update(steps=steps, checkpoint_every=1000, log_every=50)
   job.optim.update(learning_rate=rate, warmup_steps=warmup)
-  job.batch_size = BATCH[dict(word.partition('=')[::2] for word in rest.split(','))['size']]
+  chosen = common.parse(every)
+  if step == 'vq' and chosen['preset'] != 'paper':
+    job.task.model.bins = vq.COMMON_BINS  # sets differ in what they hear above
+  job.batch_size = BATCH[chosen['size']]
   job.in_memory = False
   job.subjects = ('myo_armband:PreTraining/*',)
   return ConfigDict(dict(job=job, leave_out=LEAVE_OUT, num_shards=16))
