@@ -63,6 +63,15 @@ def test_what_the_masked_task_predicts():
     _get('masked', 'synthetic_emg,predict=word')
 
 
+def test_a_checkpoint_on_the_curve():
+  """Catches: rows of a checkpoint that no variant asks for, lost ones, people whom it was trained on."""
+  names = lambda variant: {n.name for n in section(OF['curve'], _get('curve', variant).to_dict()).curve.networks}
+  more = names('myo_armband,start=checkpoint') - names('myo_armband')
+  assert more == {'pretrained-lda-aligned', 'pretrained-lda-aligned-self-trained'}
+  with pytest.raises(ValueError, match='expected people whom pre-training did not see'):
+    _get('curve', 'myo_armband,start=checkpoint,part=pretraining')
+
+
 def test_bins_of_a_codebook():
   """Catches: a variant that is passed over, bins that a waveform would hold, a mixture of rates that reads them all."""
   assert [_get('vq', v).task.model.bins for v in ('synthetic_emg', 'synthetic_emg,bins=23')] == [0, 23]
