@@ -9,6 +9,8 @@ from aemg_jax.evaluation.report_page import Block, Picture, Section, Table, Text
 
 FILE = 'calibration_curve.json'
 _ALL_AT = 2.0  # 'all' is drawn at this factor of the longest length
+_BANDS = 4  # curves whose intervals can be told apart
+_LEGEND_COLUMNS = 3
 _PREFIX = 'curve-'
 
 
@@ -26,8 +28,8 @@ def curve_sections(workdir: pathlib.Path) -> list[Section]:
            'trained on; "labelled" was given the labels of those seconds too. All points of a curve are of one '
            'test set; 0 s is strictly inductive, "all" has seen the test recordings themselves, unlabelled.'),
       Picture(picture(rows, len(labels)), 'calibration-curve',
-              'Accuracy by seconds of data of the new person; bands: 95 % interval over subjects; hollow: all '
-              'unlabelled data, transductive; dashed: chance. A curve that is flat from 20 s on asks '
+              f'Accuracy by seconds of data of the new person; bands (of up to {_BANDS} curves): 95 % interval over '
+              'subjects; hollow: all unlabelled data, transductive; dashed: chance. A curve that is flat from 20 s on asks '
               'little of a wearer; one that dips at 5 s centres on too few gestures.'),
       _table(rows))
   return [Section('Self-calibration', blocks)]
@@ -67,8 +69,9 @@ def picture(rows: Sequence[Row], n_labels: int) -> bytes:
         seconds = [s for s, _ in timed]
         axes.plot(seconds, [100 * row.mean[score] for _, row in timed], label=style.name(method, 40),
                   markersize=5, linewidth=1.6, **looks[method])
-        axes.fill_between(seconds, *([100 * row.ci95[score][i] for _, row in timed] for i in (0, 1)),
-                          color=looks[method]['color'], alpha=0.12, linewidth=0)
+        if len(curves) <= _BANDS:
+          axes.fill_between(seconds, *([100 * row.ci95[score][i] for _, row in timed] for i in (0, 1)),
+                            color=looks[method]['color'], alpha=0.12, linewidth=0)
         for row in (row for s, row in points if s is None):
           axes.plot(last, 100 * row.mean[score], linestyle='', markersize=6, markerfacecolor='white',
                     markeredgewidth=1.4, **looks[method])
@@ -80,8 +83,9 @@ def picture(rows: Sequence[Row], n_labels: int) -> bytes:
       axes.set(title=f'Accuracy per {score}', xlabel='data of the new person (s)')
       axes.grid(True)
     panels[0].set_ylabel('accuracy (%)')
-    panels[0].legend(loc='lower right', bbox_to_anchor=(1, 0.1))  # above the line of chance
-  return style.render(draw, 4.2)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc='outside upper left', ncols=_LEGEND_COLUMNS)
+
+  return style.render(draw, 4.2 + 0.2 * -(-len(curves) // _LEGEND_COLUMNS))
 
 
 def _table(rows: Sequence[Row]) -> Table:
