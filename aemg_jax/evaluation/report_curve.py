@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from aemg_jax.evaluation import figure_style as style
 from aemg_jax.evaluation.report_inputs import Row, read_results
 from aemg_jax.evaluation.report_page import Block, Picture, Section, Table, Text
+from aemg_jax.evaluation.report_results import hardest_subjects
 
 FILE = 'calibration_curve.json'
 _ALL_AT = 2.0  # 'all' is drawn at this factor of the longest length
@@ -31,8 +32,15 @@ def curve_sections(workdir: pathlib.Path) -> list[Section]:
               f'Accuracy by seconds of data of the new person; bands (of up to {_BANDS} curves): 95 % interval over '
               'subjects; hollow: all unlabelled data, transductive; dashed: chance. A curve that is flat from 20 s on asks '
               'little of a wearer; one that dips at 5 s centres on too few gestures.'),
-      _table(rows))
+      _table(rows), *hardest_subjects(_longest(rows), labels, 'curve-worst-subjects'))
   return [Section('Self-calibration', blocks)]
+
+
+def _longest(rows: Sequence[Row]) -> Row:
+  """Of the longest length before 'all', the method that is right most often: what still goes wrong there."""
+  timed = [row for row in rows if _seconds(row) is not None] or rows
+  longest = max(_seconds(row) or 0.0 for row in timed)
+  return max((row for row in timed if (_seconds(row) or 0.0) == longest), key=lambda row: row.mean['repetition'])
 
 
 def _seconds(row: Row) -> float | None:

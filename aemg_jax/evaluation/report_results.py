@@ -9,6 +9,7 @@ from aemg_jax.evaluation.report_page import Block, Picture, Section, Text, slug
 
 _MATRIX_METHODS = 6
 _WORST_SUBJECTS = 6
+_CELLS = 'Row: true gesture; column: predicted; numbers: % of the true gesture’s repetitions'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,30 +70,32 @@ def _confusion(focus: Focus, labels: Sequence[str], rows: Sequence[Row]) -> tupl
   if not drawn:
     return Text(f'{protocol}: no row stores a confusion matrix: left out.', 'missing'),
   names = figures_results.names_of(drawn)
-  cells = 'Row: true gesture; column: predicted; numbers: % of the true gesture’s repetitions'
   blocks: list[Block] = [
       Picture(figures_results.confusions(
           [(f"{100 * row.mean['repetition']:.1f} %  {name}", row.confusion_kk)
            for row, name in zip(drawn, names)], labels), 'confusion',
           f'{protocol}, {_said(focus, chosen)}: confusion per repetition, summed over subjects. '
-          f'{cells}. A good method is dark on the diagonal alone.'),
+          f'{_CELLS}. A good method is dark on the diagonal alone.'),
       Picture(figures_results.recalls(drawn, labels), 'recall',
               f'{protocol}: recall of each gesture, % of its repetitions; darker is higher. A pale '
               'column is a gesture that every method finds hard.'),
   ]
   inductive = [row for row in drawn if not row.transductive] or drawn
   first = max(inductive, key=lambda row: row.mean['repetition'])
-  scores = {s: first.per_subject[s]['repetition'] for s in first.per_subject
-            if s in first.confusion_per_subject}
+  return (*blocks, *hardest_subjects(first, labels, 'confusion-worst-subjects'))
+
+
+def hardest_subjects(row: Row, labels: Sequence[str], name: str) -> tuple[Picture, ...]:
+  """Confusion of the subjects whom a row gets wrong most often; () if it stores none."""
+  scores = {s: row.per_subject[s]['repetition'] for s in row.per_subject if s in row.confusion_per_subject}
   worst = sorted(scores, key=scores.get)[:_WORST_SUBJECTS]
-  if worst:
-    blocks.append(Picture(
-        figures_results.confusions(
-            [(f'{100 * scores[s]:.1f} %  {s}', first.confusion_per_subject[s]) for s in worst],
-            labels), 'confusion-worst-subjects',
-        f'{protocol}, {first.method}: the {len(worst)} hardest subjects. {cells}. Whole gestures '
-        'exchanged point at a band worn rotated or mirrored; a smear points at noise.'))
-  return tuple(blocks)
+  if not worst:
+    return ()
+  drawn = figures_results.confusions([(f'{100 * scores[s]:.1f} %  {s}', row.confusion_per_subject[s]) for s in worst],
+                                     labels)
+  return Picture(
+      drawn, name, f'{row.protocol}, {row.method}: the {len(worst)} hardest subjects. {_CELLS}. Whole gestures '
+      'exchanged point at a band worn rotated or mirrored; a smear points at noise.'),
 
 
 def _main_rows(focus: Focus, rows: Sequence[Row]) -> tuple[str, list[Row]]:

@@ -44,19 +44,24 @@ def test_every_length_has_a_row_on_one_test_set(rows):
 
 
 def test_the_report_shows_the_curve(rows, tmp_path):
-  """Catches: 'all' drawn as a number of seconds, lengths sorted as text, a point of another method."""
+  """Catches: 'all' drawn as a number of seconds, lengths sorted as text, a point of another method; confusions of 'all'
+  or of a shorter length."""
   table = {protocol: round(100 * row['mean']['repetition'], 1) for (m, protocol), row in rows.items()
            if m == 'lda-features-centred'}
   results.write_results(tmp_path / calibration_curve.CURVE_FILE, tiny_set.LABELS, list(rows.values())[::-1])
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(figure_style, 'DPI', 30)
     section, = report_curve.curve_sections(tmp_path)
-  text, picture, shown = section.blocks
+  text, picture, shown, wrong = section.blocks
   assert picture.png.startswith(b'\x89PNG')
   assert shown.columns[1:] == ('0 s', '0.5 s', '2 s', 'all')
   cells = {cells[0]: cells[1:] for _, cells in shown.rows}['lda-features-centred']
   assert [float(c.split(' /')[0]) for c in cells] == [
       table[f'curve-{s}'] for s in ('0s', '0.5s', '2s', 'all')]
+  protocol, method = wrong.caption.partition(': the 3 hardest subjects')[0].split(', ')
+  assert protocol == 'curve-2s'
+  assert rows[method, protocol]['mean'] == max((r['mean'] for (_, p), r in rows.items() if p == protocol),
+                                               key=lambda mean: mean['repetition'])
   assert report_curve.curve_sections(tmp_path / 'elsewhere') == []
 
 
