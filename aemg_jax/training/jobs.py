@@ -286,13 +286,16 @@ def stored_frames(meta: dict[str, Any], alignment: dict[str, Any], where: str) -
 
 
 def _check_workdir(workdir: str, meta: dict[str, Any]) -> None:
-  """A work directory belongs to one job; only its length may change between runs."""
+  """A work directory belongs to one job; only its length may change between runs.
+
+  A setting that is newer than the checkpoint had what is now its default.
+  """
   stored = checkpoints.latest_meta(workdir)
   if stored is None:
     return
   made_of = ('prepared', 'tokeniser')
-  old, new = ({'align': JobConfig.align, **m['job'], 'loop': None, **{k: m[k] for k in made_of if k in m}}
-              for m in (stored, meta))
+  whole = lambda job: config_lib.as_plain(config_lib.section(JobConfig, job, workdir))
+  old, new = (whole(m['job']) | {'loop': None} | {k: m[k] for k in made_of if k in m} for m in (stored, meta))
   found = cache.difference(old, new)
   if found:
     raise ValueError(f'{workdir}: holds the checkpoint of another job: {found}; take another --workdir')

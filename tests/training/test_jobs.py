@@ -1,6 +1,7 @@
 """Jobs: what a work directory belongs to, where tokenisers come from, and exact resumption."""
 
 import dataclasses
+import json
 import os
 import shutil
 
@@ -8,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from aemg_jax import config as config_lib
 from aemg_jax.data import batches, loader
 from aemg_jax.models import ClassifierConfig, quantiser
 from aemg_jax.training import checkpoints, jobs, loop
@@ -42,6 +44,19 @@ def test_a_work_directory_belongs_to_one_job():
     with pytest.raises(ValueError, match=f'vq: holds the checkpoint of another job: {message}'):
       tiny_runs.run('vq', workdir, **changes)
   assert sorted(os.listdir(workdir)) == before
+
+
+def test_a_job_from_before_a_setting_goes_on(monkeypatch):
+  """Catches: a run that an update of the library cuts off, since its stored job lacks a new setting; one that goes on
+  with another value of it."""
+  meta = {'job': config_lib.as_plain(tiny_runs.job('vq')), 'prepared': []}
+  stored = json.loads(json.dumps(meta))
+  del stored['job']['align'], stored['job']['task']['model']['bins']
+  monkeypatch.setattr(jobs.checkpoints, 'latest_meta', lambda path: stored)
+  jobs._check_workdir('w', meta)
+  stored['job']['task']['model']['bins'] = 3
+  with pytest.raises(ValueError, match='w: holds the checkpoint of another job: task.model.bins: made with 3, expected 0'):
+    jobs._check_workdir('w', meta)
 
 
 @pytest.mark.heavy
