@@ -96,11 +96,9 @@ def _predict(what: str) -> dict:
 
 def get_config(variant=None):
   """From scratch at a quarter of the LOSO rows' updates; every arm and seed is one cell."""
-  words = (variant or 'synthetic_emg').split(',')
-  part = ([w.removeprefix('part=') for w in words if w.startswith('part=')] or ['networks'])[-1]
+  part, rest = common.taken(variant, 'part', 'networks')
   if part not in REFERENCES:
     raise ValueError(f'config variant {variant!r}: part: got {part!r}, expected one of {sorted(REFERENCES)}')
-  rest = ','.join(w for w in words if not w.startswith('part='))
   c = common.one(rest)
   data = c['data']
   if c['preset'] != 'default':

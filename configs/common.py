@@ -85,6 +85,13 @@ def _number(variant: str | None, key: str, text: str | int, kind: type):
     raise ValueError(f'config variant {variant!r}: {key}: got {text!r}, expected a number') from None
 
 
+def taken(variant: str | None, key: str, default: str) -> tuple[str, str | None]:
+  """The value of a config's own `key=value`, the last one or the default, and the variant without it, for `parse`."""
+  words = (variant or '').split(',')
+  found = [word.removeprefix(f'{key}=') for word in words if word.startswith(f'{key}=')]
+  return (found or [default])[-1], ','.join(word for word in words if not word.startswith(f'{key}=')) or None
+
+
 def one(variant: str | None) -> dict:
   """`parse`, for configs that take one set."""
   c = parse(variant)

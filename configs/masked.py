@@ -16,11 +16,10 @@ PREDICT = {'codes': (1.0, 0.0), 'words': (0.0, 1.0), 'both': (1.0, 1.0)}  # weig
 
 def get_config(variant=None):
   """`default` predicts clean codes from augmented words, `paper` from masked words alone."""
-  words = (variant or '').split(',')
-  predict = ([w.removeprefix('predict=') for w in words if w.startswith('predict=')] or ['codes'])[-1]
+  predict, rest = common.taken(variant, 'predict', 'codes')
   if predict not in PREDICT:
     raise ValueError(f'config variant {variant!r}: predict: got {predict!r}, expected one of {sorted(PREDICT)}')
-  c = common.parse(','.join(w for w in words if not w.startswith('predict=')) or None)
+  c = common.parse(rest)
   code_weight, reconstruction_weight = PREDICT[predict]
   paper = c['preset'] == 'paper'
   return ConfigDict(dict(

@@ -21,11 +21,10 @@ def get_config(variant=None):
   must say the same as its tokeniser. Off: the published rows were pre-trained as recorded, evaluation
   fits a frame of its own for each fold, and 17 of MyoArmband's 19 pre-training people wear the band alike.
   """
-  words = (variant or '').split(',')
-  bins = ([w.removeprefix('bins=') for w in words if w.startswith('bins=')] or ['0'])[-1]
+  bins, rest = common.taken(variant, 'bins', '0')
   if not bins.isdecimal():
     raise ValueError(f'config variant {variant!r}: bins: got {bins!r}, expected a number')
-  c = common.parse(','.join(w for w in words if not w.startswith('bins=')) or None)
+  c = common.parse(rest)
   paper = c['preset'] == 'paper'
   codes = CODES[c['size']] * (4 if paper and c['size'] == 'tiny' else 1)
   slot = 50 if paper else 52
